@@ -1,0 +1,124 @@
+//! What a caller of the runner can meet, and do something about.
+
+use std::time::Duration;
+
+use crate::digest::DigestError;
+use crate::record::Status;
+use crate::{BoxError, Key, StoreError};
+
+/// Why a key was not answered. The key shows as the first digits of its hash.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another run has the key just now. Ask again later: HTTP says 409 with `Retry-After`.
+    #[error("key {key}: a run is in progress; ask again in {retry_after:?}")]
+    InProgress {
+        /// The key.
+        key: Key,
+        /// When the lease runs out if nobody extends it.
+        retry_after: Duration,
+    },
+    /// A person has to decide before this key goes on.
+    #[error("key {key} is parked as {status}: a person has to decide")]
+    NeedsAttention {
+        /// The key.
+        key: Key,
+        /// Its status.
+        status: Status,
+    },
+    /// The key was used for another request or another workflow. The row was not touched: HTTP says 422.
+    #[error("key {key} was used for a different request; use a new key for a new request")]
+    Mismatch {
+        /// The key.
+        key: Key,
+        /// The workflow that the key runs.
+        workflow: String,
+    },
+    /// There is no such key.
+    #[error("key {key} is unknown")]
+    UnknownKey {
+        /// The key.
+        key: Key,
+    },
+    /// The key stands at a point that this build does not know. The row was left as it is.
+    #[error(
+        "key {key} stands at recovery point `{point}`, but no step of workflow `{workflow}` starts there in this \
+         build; name it as an alias of the point that took its place"
+    )]
+    UnknownPoint {
+        /// The key.
+        key: Key,
+        /// Its workflow.
+        workflow: String,
+        /// The point.
+        point: String,
+    },
+    /// The workflow is not registered with this runner. Nothing was claimed.
+    #[error(
+        "workflow `{workflow}` is not registered with this runner: add `.with({workflow})` to its builder"
+    )]
+    NotRegistered {
+        /// The workflow.
+        workflow: String,
+    },
+    /// A step failed in a way that may pass. The key stays at its point, free to be claimed: ask again.
+    #[error("key {key}: step `{step}` failed at recovery point `{point}`: {source}")]
+    Step {
+        /// The key.
+        key: Key,
+        /// The step.
+        step: &'static str,
+        /// The point at which the key stands.
+        point: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// Another runner has taken the key over. What this one had not committed is rolled back: ask again.
+    #[error("key {key}: the lease was lost at recovery point `{point}`; another runner goes on")]
+    LeaseLost {
+        /// The key.
+        key: Key,
+        /// The point at which this run stood.
+        point: String,
+    },
+    /// The request has no digest, or cannot be written as JSON. Nothing was claimed.
+    #[error("the request cannot be stored")]
+    Request(#[from] DigestError),
+    /// Stored data does not fit the type that a step takes, or what a step reached cannot be stored.
+    #[error("key {key}: the data of recovery point `{point}` does not fit")]
+    Data {
+        /// The key.
+        key: Key,
+        /// The point.
+        point: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The database is away, or refused.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The run's task was ended from outside: the runtime is shutting down. The key is resumed by whoever claims
+    /// it next.
+    #[error("the run was interrupted")]
+    Interrupted,
+}
+
+/// Why a runner could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A workflow's definition is wrong.
+    #[error(transparent)]
+    Definition(#[from] crate::DefinitionError),
+    /// The lease is too short to be extended in time: it must be at least three heartbeats.
+    #[error("a lease of {lease:?} is shorter than three heartbeats of {heartbeat:?}")]
+    Lease {
+        /// The lease.
+        lease: Duration,
+        /// The heartbeat's interval.
+        heartbeat: Duration,
+    },
+    /// The thread of the heartbeat could not be started.
+    #[error("the heartbeat's thread could not be started")]
+    Heartbeat(#[source] std::io::Error),
+}

@@ -1,0 +1,148 @@
+//! The halt: why a step did not reach its point.
+
+use crate::Response;
+
+/// Any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a step returns: the point that it reached, or why it did not.
+pub type Step<T> = Result<T, Halt>;
+
+/// Why a step did not reach its point. `?` makes one of any error.
+///
+/// The meaning of an error travels in its source chain: an error with a [`Response`] among its sources is final,
+/// anything else means that nothing of this step happened and that it is tried again. So a domain error needs only
+/// one line to be final:
+///
+/// ```
+/// use workflow::{Halt, Meaning, Response};
+///
+/// #[derive(Debug, thiserror::Error)]
+/// enum ShopError {
+///     #[error(transparent)]
+///     Refused(#[from] Response),
+///     #[error("database")]
+///     Db(#[from] std::io::Error),
+/// }
+///
+/// let refused = Halt::from(ShopError::from(Response::empty(402)));
+/// assert!(matches!(refused.meaning(), Meaning::Answer(r) if r.status() == 402));
+/// ```
+///
+/// `Halt` is deliberately not an error itself: that is what lets `?` take every other one. The split into
+/// retry-by-default and an explicit end is Restate's; that an application's own error type carries it, is ours.
+#[derive(Debug)]
+pub struct Halt(Meaning);
+
+/// What a halt means to the runner.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Meaning {
+    /// This answer is final: it is stored and replayed.
+    Answer(Response),
+    /// Nothing of this step happened: the key stays at its point and the step is tried again.
+    Retry(BoxError),
+}
+
+impl Halt {
+    /// For errors that are not a `std::error::Error` themselves: a boxed one, an `anyhow::Error`.
+    pub fn of(error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        match Response::among(&*error) {
+            Some(response) => Self(Meaning::Answer(response)),
+            None => Self(Meaning::Retry(error)),
+        }
+    }
+
+    /// What it means.
+    pub fn meaning(&self) -> &Meaning {
+        &self.0
+    }
+
+    /// What it means, taken out.
+    pub fn into_meaning(self) -> Meaning {
+        self.0
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::of(error)
+    }
+}
+
+/// `.or_answer(…)?`: whatever this error is, it is final.
+///
+/// ```
+/// use serde_json::json;
+/// use workflow::{OrAnswer, Response, Step};
+///
+/// fn quantity(text: &str) -> Step<u32> {
+///     Ok(text.parse().or_answer(|e| Response::new(422, json!({ "error": format!("{e}") })))?)
+/// }
+/// assert!(quantity("three").is_err());
+/// ```
+pub trait OrAnswer<T, E> {
+    /// Turns the error into a final answer.
+    ///
+    /// # Errors
+    /// The response, if this was an error.
+    fn or_answer(self, answer: impl FnOnce(E) -> Response) -> Result<T, Response>;
+}
+
+impl<T, E> OrAnswer<T, E> for Result<T, E> {
+    fn or_answer(self, answer: impl FnOnce(E) -> Response) -> Result<T, Response> {
+        self.map_err(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Domain {
+        #[error(transparent)]
+        Refused(#[from] Response),
+        #[error("wrapped")]
+        Wrapped(#[source] Response),
+        #[error("shared")]
+        Shared(#[source] Arc<Response>),
+        #[error("boxed")]
+        Boxed(#[source] Box<dyn std::error::Error + Send + Sync>),
+        #[error("plain")]
+        Plain,
+    }
+
+    fn status(halt: Halt) -> Option<u16> {
+        match halt.into_meaning() {
+            Meaning::Answer(response) => Some(response.status()),
+            Meaning::Retry(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_response_is_found_however_deep_it_is_wrapped() {
+        let no = || Response::empty(402);
+        assert_eq!(status(no().into()), Some(402));
+        assert_eq!(status(Domain::Refused(no()).into()), Some(402));
+        assert_eq!(status(Domain::Wrapped(no()).into()), Some(402));
+        assert_eq!(status(Domain::Shared(Arc::new(no())).into()), Some(402));
+        assert_eq!(status(Domain::Boxed(Box::new(Domain::Refused(no()))).into()), Some(402));
+        assert_eq!(status(Halt::of(BoxError::from(Domain::Refused(no())))), Some(402));
+        assert_eq!(status(Domain::Plain.into()), None);
+        assert_eq!(status(Halt::of("just text")), None);
+    }
+
+    #[test]
+    fn question_mark_keeps_the_meaning() {
+        fn refuse() -> Result<(), Domain> {
+            Err(Response::empty(409))?
+        }
+        fn step() -> Step<()> {
+            Ok(refuse()?)
+        }
+        assert_eq!(step().map_err(status), Err(Some(409)));
+    }
+}

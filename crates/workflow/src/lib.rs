@@ -1,0 +1,55 @@
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod clock;
+mod codec;
+mod context;
+mod definition;
+mod digest;
+mod error;
+mod halt;
+mod key;
+mod outbox;
+mod outcome;
+mod point;
+mod record;
+mod response;
+mod runner;
+mod step;
+mod store;
+mod workflow;
+
+pub use builder::Builder;
+pub use clock::Clock;
+pub use codec::{Codec, Place, Plain};
+pub use context::{Atomic, Foreign};
+pub use definition::DefinitionError;
+pub use digest::{DIGEST_VERSION, DigestError, Origin};
+pub use error::{BuildError, Error};
+pub use halt::{BoxError, Halt, Meaning, OrAnswer, Step};
+pub use key::{Key, KeyError, MAX_KEY_CHARS};
+pub use outbox::{Outbox, StagedJob};
+pub use outcome::{Outcome, Reached};
+pub use point::{FINISHED, RecoveryPoint, STARTED};
+pub use response::Response;
+pub use runner::{
+    Answered, Call, Defines, Handle, KeyStatus, Reach, Runner, RunnerBuilder, Stepped, Stranded,
+};
+pub use store::{Store, StoreError};
+pub use workflow::{StepInfo, Workflow};
+
+/// What goes through the seam between the runner and a store: for those who write a store.
+pub mod seam {
+    pub use crate::record::{
+        Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, StoredResponse,
+        Take, Taken, To,
+    };
+}
+
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::builder::last;
+    pub use crate::step::{
+        AtomicKind, AtomicStep, Erase, ErasedStep, ForeignKind, ForeignStep, Shape, StepFn,
+    };
+}

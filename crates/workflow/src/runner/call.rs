@@ -1,0 +1,217 @@
+//! A call: a request for a key, as a task of its own.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use crate::digest::{DigestError, Origin};
+use crate::{Error, Key, RecoveryPoint, Response, Store};
+
+use super::Inner;
+use super::claim::{self, Ask, Claim};
+use super::drive::{Drive, Reach, Stepped};
+
+/// The response of a key, and how this call came by it. Dereferences to the [`Response`].
+#[derive(Debug, Clone)]
+pub struct Answered {
+    response: Response,
+    replayed: bool,
+    ran: Vec<&'static str>,
+    skipped: Vec<&'static str>,
+}
+
+impl Answered {
+    pub(super) fn by_run(response: Response, ran: Vec<&'static str>, skipped: Vec<&'static str>) -> Self {
+        Self { response, replayed: false, ran, skipped }
+    }
+
+    fn by_replay(response: Response) -> Self {
+        Self { response, replayed: true, ran: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// The response.
+    pub fn response(&self) -> &Response {
+        &self.response
+    }
+
+    /// The response, taken out.
+    pub fn into_response(self) -> Response {
+        self.response
+    }
+
+    /// Whether the key was finished before this call: the response is the stored one.
+    pub fn replayed(&self) -> bool {
+        self.replayed
+    }
+
+    /// The steps that this call ran, in order.
+    pub fn ran(&self) -> &[&'static str] {
+        &self.ran
+    }
+
+    /// The steps that this call skipped, since an earlier run had completed them. Empty for a replay.
+    pub fn skipped(&self) -> &[&'static str] {
+        &self.skipped
+    }
+}
+
+impl Deref for Answered {
+    type Target = Response;
+
+    fn deref(&self) -> &Response {
+        &self.response
+    }
+}
+
+/// A run in the background.
+#[derive(Debug)]
+pub struct Handle {
+    task: JoinHandle<Result<Answered, Error>>,
+}
+
+impl Handle {
+    /// Waits for the response.
+    ///
+    /// # Errors
+    /// As [`Runner::run`](super::Runner::run).
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the handle does not stop the run.
+    pub async fn wait(self) -> Result<Answered, Error> {
+        joined(self.task.await)
+    }
+}
+
+/// A request for a key that is not running yet: [`Runner::call`](super::Runner::call).
+#[must_use]
+pub struct Call<S: Store, A, In> {
+    inner: Arc<Inner<S, A>>,
+    workflow: &'static str,
+    key: Key,
+    request: In,
+    origin: Origin,
+}
+
+impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
+    pub(super) fn new(inner: Arc<Inner<S, A>>, workflow: &'static str, key: Key, request: In) -> Self {
+        Self { inner, workflow, key, request, origin: Origin::default() }
+    }
+
+    /// Where the request came in: it is stored, and part of what makes it the same request.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// As [`Runner::run`](super::Runner::run).
+    ///
+    /// # Errors
+    /// As [`Runner::run`](super::Runner::run).
+    pub fn run(self) -> impl Future<Output = Result<Answered, Error>> + Send + use<S, A, In> {
+        async move {
+            let (accepted, _) = oneshot::channel();
+            joined(self.spawn(accepted)?.await)
+        }
+    }
+
+    /// As [`Runner::start`](super::Runner::start).
+    ///
+    /// # Errors
+    /// As [`Runner::start`](super::Runner::start).
+    pub fn start(self) -> impl Future<Output = Result<Handle, Error>> + Send + use<S, A, In> {
+        async move {
+            let (accepted, acceptance) = oneshot::channel();
+            let task = self.spawn(accepted)?;
+            match acceptance.await {
+                Ok(()) => Ok(Handle { task }),
+                // It ended before it was accepted: with an error, unless it was very fast.
+                Err(_) => {
+                    joined(task.await).map(|answered| Handle { task: tokio::spawn(async { Ok(answered) }) })
+                }
+            }
+        }
+    }
+
+    fn spawn(self, accepted: oneshot::Sender<()>) -> Result<JoinHandle<Result<Answered, Error>>, Error> {
+        let table = registered(&self.inner, self.workflow)?;
+        let request = serde_json::to_vec(&self.request).map_err(DigestError::from)?;
+        let span = span(table.name(), &self.key);
+        let ask = Ask { key: self.key, request: Some(request), origin: self.origin };
+        Ok(tokio::spawn(finish(self.inner, table, ask, accepted).instrument(span)))
+    }
+}
+
+async fn finish<S: Store, A: Send + Sync + 'static>(
+    inner: Arc<Inner<S, A>>,
+    table: Arc<dyn Drive<S, A>>,
+    ask: Ask,
+    accepted: oneshot::Sender<()>,
+) -> Result<Answered, Error> {
+    let claim = claim::claim(&inner, &*table, ask).await?;
+    let _ = accepted.send(());
+    match claim {
+        Claim::Replay(response) => Ok(Answered::by_replay(response)),
+        Claim::Ours(claimed) => table.finish(inner, *claimed).await,
+    }
+}
+
+pub(super) async fn resume<S, A>(inner: Arc<Inner<S, A>>, key: Key) -> Result<Answered, Error>
+where
+    S: Store,
+    A: Send + Sync + 'static,
+{
+    let task = async move {
+        match stored(&inner, key).await? {
+            (_, Claim::Replay(response)) => Ok(Answered::by_replay(response)),
+            (table, Claim::Ours(claimed)) => table.finish(inner, *claimed).await,
+        }
+    };
+    joined(tokio::spawn(task).await)
+}
+
+pub(super) async fn step<S, A>(inner: Arc<Inner<S, A>>, key: Key) -> Result<Stepped, Error>
+where
+    S: Store,
+    A: Send + Sync + 'static,
+{
+    let task = async move {
+        match stored(&inner, key).await? {
+            (_, Claim::Replay(response)) => {
+                Ok(Stepped { step: None, reach: Reach::Response(response), jobs: Vec::new() })
+            }
+            (table, Claim::Ours(claimed)) => table.step(inner, *claimed).await,
+        }
+    };
+    joined(tokio::spawn(task).await)
+}
+
+/// Claims a key by what is stored of it.
+async fn stored<S: Store, A: Send + Sync + 'static>(
+    inner: &Inner<S, A>,
+    key: Key,
+) -> Result<(Arc<dyn Drive<S, A>>, Claim), Error> {
+    let Some(record) = inner.store.find(&key).await? else { return Err(Error::UnknownKey { key }) };
+    let table = registered(inner, &record.workflow)?;
+    let span = span(table.name(), &key);
+    let ask = Ask { key, request: None, origin: Origin::default() };
+    let claim = claim::claim(inner, &*table, ask).instrument(span).await?;
+    Ok((table, claim))
+}
+
+fn registered<S: Store, A>(inner: &Inner<S, A>, workflow: &str) -> Result<Arc<dyn Drive<S, A>>, Error> {
+    let table = inner.tables.get(workflow).cloned();
+    table.ok_or_else(|| Error::NotRegistered { workflow: workflow.to_owned() })
+}
+
+fn span(workflow: &str, key: &Key) -> tracing::Span {
+    tracing::info_span!("run", workflow, key = %key)
+}
+
+/// A step's panic is caught before; what is left is a runtime that shuts down.
+fn joined<T>(out: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
+    out.unwrap_or(Err(Error::Interrupted))
+}

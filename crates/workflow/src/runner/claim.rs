@@ -1,0 +1,240 @@
+//! The claim: by insert, else by compare-and-set, else a look at why not. Never the look first.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::digest::{self, DIGEST_VERSION, Origin};
+use crate::point::{FINISHED, STARTED};
+use crate::record::{Lease, NewKey, Record, Status, Take, Taken};
+use crate::{Error, Key, Response, Store};
+
+use super::Inner;
+use super::drive::Drive;
+use super::held::Held;
+use super::patience::patiently;
+use super::seal::Sealer;
+
+/// Between the compare-and-set and the look, the row may have become free or have gone. It is asked again, but a key
+/// that changes hands that fast is in progress.
+const TRIES: usize = 4;
+
+/// What came of a claim.
+pub(super) enum Claim {
+    /// The key is ours.
+    Ours(Box<Claimed>),
+    /// It is finished.
+    Replay(Response),
+}
+
+/// A key that is ours: all that its run needs, opened.
+pub(super) struct Claimed {
+    pub(super) key: Key,
+    pub(super) held: Held,
+    pub(super) recovery_point: String,
+    pub(super) seq: i32,
+    pub(super) data: Vec<u8>,
+    pub(super) request: Vec<u8>,
+    pub(super) effect_seed: Vec<u8>,
+    pub(super) attempts: i32,
+    pub(super) first_attempt_at: DateTime<Utc>,
+}
+
+/// What is asked of a key.
+pub(super) struct Ask {
+    pub(super) key: Key,
+    /// The request as JSON; `None` for who resumes.
+    pub(super) request: Option<Vec<u8>>,
+    pub(super) origin: Origin,
+}
+
+pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
+    inner: &Inner<S, A>,
+    table: &dyn Drive<S, A>,
+    ask: Ask,
+) -> Result<Claim, Error> {
+    let Ask { key, request, origin } = ask;
+    let patience = Instant::now() + inner.settings.patience;
+    let claim_id = Uuid::new_v4();
+    let points = table.points();
+    let new = match &request {
+        Some(request) => Some(new_key(inner, table, &key, request, origin, claim_id)?),
+        None => None,
+    };
+    let take = Take {
+        scope: key.scope(),
+        value: key.value(),
+        claim_id,
+        workflow: table.name(),
+        digest: new.as_ref().map(|new| &new.digest[..]),
+        points: &points,
+        lease: inner.settings.lease,
+    };
+    for _ in 0..TRIES {
+        let sent = Instant::now();
+        if let (Some(new), Some(request)) = (&new, &request)
+            && let Some(first_attempt_at) = patiently(patience, || inner.store.insert(new)).await?
+        {
+            return Ok(Claim::Ours(Box::new(fresh(
+                inner,
+                key.clone(),
+                new,
+                request,
+                first_attempt_at,
+                sent,
+            ))));
+        }
+        let sent = Instant::now();
+        if let Some(taken) = patiently(patience, || inner.store.take(take)).await? {
+            return Ok(Claim::Ours(Box::new(resumed(inner, key.clone(), taken, sent).await?)));
+        }
+        match patiently(patience, || inner.store.find(&key)).await? {
+            None if request.is_none() => return Err(Error::UnknownKey { key }),
+            None => {}
+            Some(record) => {
+                if let Some(response) = verdict(inner, table, &key, take.digest, record)? {
+                    return Ok(Claim::Replay(response));
+                }
+            }
+        }
+    }
+    Err(Error::InProgress { key, retry_after: inner.settings.lease })
+}
+
+fn new_key<S: Store, A: Send + Sync + 'static>(
+    inner: &Inner<S, A>,
+    table: &dyn Drive<S, A>,
+    key: &Key,
+    request: &[u8],
+    origin: Origin,
+    claim_id: Uuid,
+) -> Result<NewKey, Error> {
+    let settings = &inner.settings;
+    let digest = digest::digest(&settings.digest_secret, table.name(), &origin, request)?;
+    let generation = 0;
+    let sealer = Sealer { codec: &*settings.codec, key };
+    let sealed = sealer.seal_request(request.to_vec()).map_err(|source| data(key, STARTED, source))?;
+    Ok(NewKey {
+        id: Uuid::now_v7(),
+        claim_id,
+        scope: key.scope().to_owned(),
+        value: key.value().to_owned(),
+        workflow: table.name().to_owned(),
+        version: table.version(),
+        digest,
+        digest_version: DIGEST_VERSION,
+        effect_seed: digest::effect_seed(&settings.namespace, key, generation, table.name(), &digest),
+        generation,
+        request_method: origin.method,
+        request_path: origin.path,
+        request_params: sealed,
+        lease: settings.lease,
+    })
+}
+
+/// A fresh key proves that there is nothing to load.
+fn fresh<S: Store, A>(
+    inner: &Inner<S, A>,
+    key: Key,
+    new: &NewKey,
+    request: &[u8],
+    first_attempt_at: DateTime<Utc>,
+    sent: Instant,
+) -> Claimed {
+    Claimed {
+        key,
+        held: inner.registry.hold(Lease { id: new.id, fence: 1 }, sent),
+        recovery_point: STARTED.to_owned(),
+        seq: 0,
+        data: request.to_vec(),
+        request: request.to_vec(),
+        effect_seed: new.effect_seed.to_vec(),
+        attempts: 1,
+        first_attempt_at,
+    }
+}
+
+/// A key that somebody has begun: it goes on with what is stored, not with what this build would compute.
+async fn resumed<S: Store, A>(
+    inner: &Inner<S, A>,
+    key: Key,
+    taken: Taken,
+    sent: Instant,
+) -> Result<Claimed, Error> {
+    let held = inner.registry.hold(taken.lease, sent);
+    let point = taken.recovery_point;
+    let opened = open(inner, &key, &point, taken.request_params, taken.data);
+    let (request, data) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = inner.store.release(taken.lease, Some(&error.to_string())).await;
+            return Err(error);
+        }
+    };
+    Ok(Claimed {
+        held,
+        recovery_point: point,
+        seq: taken.seq,
+        data,
+        request,
+        effect_seed: taken.effect_seed,
+        attempts: taken.step_attempts,
+        first_attempt_at: taken.first_attempt_at,
+        key,
+    })
+}
+
+fn open<S: Store, A>(
+    inner: &Inner<S, A>,
+    key: &Key,
+    point: &str,
+    request: Vec<u8>,
+    sealed: Option<Vec<u8>>,
+) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    let sealer = Sealer { codec: &*inner.settings.codec, key };
+    let request = sealer.open_request(request).map_err(|source| data(key, STARTED, source))?;
+    let opened = match sealed {
+        Some(sealed) => sealer.open_data(point, sealed).map_err(|source| data(key, point, source))?,
+        None => request.clone(),
+    };
+    Ok((request, opened))
+}
+
+/// Why a row could not be taken: an error, its response, or `None` if it is free by now.
+fn verdict<S: Store, A: Send + Sync + 'static>(
+    inner: &Inner<S, A>,
+    table: &dyn Drive<S, A>,
+    key: &Key,
+    digest: Option<&[u8]>,
+    record: Record,
+) -> Result<Option<Response>, Error> {
+    let key = key.clone();
+    if record.workflow != table.name() || digest.is_some_and(|digest| digest != record.digest) {
+        return Err(Error::Mismatch { key, workflow: record.workflow });
+    }
+    match record.status {
+        Status::Finished => {
+            let sealer = Sealer { codec: &*inner.settings.codec, key: &key };
+            let stored = record.response.ok_or_else(|| "a finished key without a response".into());
+            let response = stored.and_then(|stored| sealer.open_response(stored));
+            response.map(Some).map_err(|source| data(&key, FINISHED, source))
+        }
+        Status::NeedsAttention => Err(Error::NeedsAttention { key, status: record.status }),
+        Status::Running if record.lease_left.is_zero() => {
+            match table.points().contains(&&*record.recovery_point) {
+                true => Ok(None),
+                false => {
+                    Err(Error::UnknownPoint { key, workflow: record.workflow, point: record.recovery_point })
+                }
+            }
+        }
+        Status::Running | Status::Waiting | Status::Undoing => {
+            Err(Error::InProgress { key, retry_after: record.lease_left })
+        }
+    }
+}
+
+fn data(key: &Key, point: &str, source: crate::BoxError) -> Error {
+    Error::Data { key: key.clone(), point: point.to_owned(), source }
+}

@@ -1,0 +1,43 @@
+//! The heartbeat: one thread with a runtime and a connection of its own, so that neither a blocked worker thread
+//! nor an exhausted pool lets a lease run out. One statement for all leases.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::Store;
+
+use super::held::Registry;
+
+pub(super) fn start<S: Store>(store: S, registry: Arc<Registry>, every: Duration) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("workflow-heartbeat".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            let store = store.heart();
+            tokio::select! {
+                () = registry.closed() => {}
+                () = beat(&store, &registry, every) => {}
+            }
+        });
+    })?;
+    Ok(())
+}
+
+async fn beat<S: Store>(store: &S, registry: &Registry, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let leases = registry.leases();
+        if leases.is_empty() {
+            continue;
+        }
+        let sent = Instant::now();
+        match store.heartbeat(&leases, registry.ttl()).await {
+            Ok(beats) => {
+                for (lease, beat) in leases.into_iter().zip(beats) {
+                    registry.beaten(lease, beat, sent);
+                }
+            }
+            // A failed heartbeat alone loses nothing: each run knows until when its lease holds.
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "heartbeat failed"),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The leases that this runner holds.
+//!
+//! A lease's safety is the fence, in the database. What is kept here is an optimization: a runner that knows its
+//! lease to be over stops before it calls the outside world once more.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::record::{Beat, Lease};
+
+/// All leases of one runner.
+pub(super) struct Registry {
+    ttl: Duration,
+    held: Mutex<HashMap<Lease, Arc<State>>>,
+    closed: AtomicBool,
+    wake: Notify,
+}
+
+struct State {
+    /// When the last good extension was *sent*: the database cannot have begun the lease later.
+    sent: Mutex<Instant>,
+    lost: AtomicBool,
+}
+
+/// One lease, while a run has it.
+pub(super) struct Held {
+    lease: Lease,
+    state: Arc<State>,
+    registry: Arc<Registry>,
+}
+
+impl Registry {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self { ttl, held: Mutex::default(), closed: AtomicBool::new(false), wake: Notify::new() }
+    }
+
+    /// Takes up a lease that was claimed by a statement sent at `sent`.
+    pub(super) fn hold(self: &Arc<Self>, lease: Lease, sent: Instant) -> Held {
+        let state = Arc::new(State { sent: Mutex::new(sent), lost: AtomicBool::new(false) });
+        lock(&self.held).insert(lease, state.clone());
+        Held { lease, state, registry: self.clone() }
+    }
+
+    pub(super) fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    pub(super) fn leases(&self) -> Vec<Lease> {
+        lock(&self.held).keys().copied().collect()
+    }
+
+    /// What a heartbeat sent at `sent` found.
+    pub(super) fn beaten(&self, lease: Lease, beat: Beat, sent: Instant) {
+        let Some(state) = lock(&self.held).get(&lease).cloned() else { return };
+        match beat {
+            Beat::Renewed => state.extended(sent),
+            Beat::Missed => {}
+            Beat::Lost => state.lost.store(true, Ordering::SeqCst),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Returns when the registry is closed.
+    pub(super) async fn closed(&self) {
+        while !self.is_closed() {
+            self.wake.notified().await;
+        }
+    }
+}
+
+impl State {
+    fn extended(&self, sent: Instant) {
+        let mut last = lock(&self.sent);
+        *last = sent.max(*last);
+    }
+}
+
+impl Held {
+    pub(super) fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    /// A statement sent at `sent` extended the lease.
+    pub(super) fn extended(&self, sent: Instant) {
+        self.state.extended(sent);
+    }
+
+    /// Until when the lease surely holds.
+    pub(super) fn until(&self) -> Instant {
+        *lock(&self.state.sent) + self.registry.ttl
+    }
+
+    /// Whether the lease still holds, as far as is known here.
+    pub(super) fn holds(&self) -> bool {
+        !self.state.lost.load(Ordering::SeqCst) && Instant::now() < self.until()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&self.registry.held).remove(&self.lease);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,133 @@
+//! Looking at keys, and at what a new build would leave behind.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::record::{Filter, PointRow, Record, Status};
+use crate::seam::Census;
+use crate::{Error, FINISHED, Key, Response, Store, StoreError};
+
+use super::seal::Sealer;
+use super::{Inner, Runner};
+
+/// A key as it stands.
+#[derive(Debug, Clone)]
+pub struct KeyStatus {
+    /// The key.
+    pub key: Key,
+    /// Its row.
+    pub id: Uuid,
+    /// The workflow that it runs.
+    pub workflow: String,
+    /// The workflow's version.
+    pub version: i32,
+    /// The status.
+    pub status: Status,
+    /// The recovery point that it has reached.
+    pub recovery_point: String,
+    /// The fencing token.
+    pub fence: i64,
+    /// Claims since the last progress that did not end in a release: crashes, and the run under way.
+    pub attempts: i32,
+    /// The next step's attempts.
+    pub step_attempts: i32,
+    /// When the next step was first attempted.
+    pub first_attempt_at: Option<DateTime<Utc>>,
+    /// When the key was first claimed.
+    pub created_at: DateTime<Utc>,
+    /// When the key was last claimed.
+    pub last_run_at: DateTime<Utc>,
+    /// When the response was stored.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Whether a run holds its lease just now.
+    pub leased: bool,
+    /// Why the last run stopped.
+    pub last_error: Option<String>,
+    /// The response of a finished key.
+    pub response: Option<Response>,
+}
+
+/// Unfinished keys that stand where this build cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranded {
+    /// Their workflow.
+    pub workflow: String,
+    /// Their recovery point.
+    pub recovery_point: String,
+    /// How many they are.
+    pub keys: i64,
+    /// Whether the workflow is registered: then it is the point that is not known.
+    pub registered: bool,
+}
+
+impl<S: Store, A: Send + Sync + 'static> Runner<S, A> {
+    /// The key as it stands, or `None` if it is unknown.
+    ///
+    /// # Errors
+    /// [`Error::Store`], and [`Error::Data`] if its response does not open.
+    pub async fn status(&self, key: &Key) -> Result<Option<KeyStatus>, Error> {
+        self.0.store.find(key).await?.map(|record| opened(&self.0, record)).transpose()
+    }
+
+    /// Keys by filter, oldest first, a page at a time.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn list(&self, filter: &Filter) -> Result<Vec<KeyStatus>, Error> {
+        self.0.store.list(filter).await?.into_iter().map(|record| opened(&self.0, record)).collect()
+    }
+
+    /// The points that these keys have reached, in the order of their rows and numbers.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn journal(&self, keys: &[Uuid]) -> Result<Vec<PointRow>, Error> {
+        Ok(self.0.store.journal(keys).await?)
+    }
+
+    /// Which unfinished keys this build could not go on with: run it before a deploy. Empty is good.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn check(&self) -> Result<Vec<Stranded>, Error> {
+        let census = self.0.store.census().await?;
+        Ok(census.into_iter().filter_map(|standing| self.stranded(standing)).collect())
+    }
+
+    fn stranded(&self, standing: Census) -> Option<Stranded> {
+        let table = self.0.tables.get(&*standing.workflow);
+        let known = table.is_some_and(|table| table.points().contains(&&*standing.recovery_point));
+        (!known).then(|| Stranded {
+            workflow: standing.workflow,
+            recovery_point: standing.recovery_point,
+            keys: standing.keys,
+            registered: table.is_some(),
+        })
+    }
+}
+
+fn opened<S: Store, A>(inner: &Inner<S, A>, record: Record) -> Result<KeyStatus, Error> {
+    let key = Key::new(record.scope, record.value).map_err(|e| StoreError::Damaged(e.to_string()))?;
+    let sealer = Sealer { codec: &*inner.settings.codec, key: &key };
+    let response = record.response.map(|stored| sealer.open_response(stored)).transpose();
+    let response =
+        response.map_err(|source| Error::Data { key: key.clone(), point: FINISHED.to_owned(), source })?;
+    Ok(KeyStatus {
+        key,
+        id: record.id,
+        workflow: record.workflow,
+        version: record.version,
+        status: record.status,
+        recovery_point: record.recovery_point,
+        fence: record.fence,
+        attempts: record.attempts,
+        step_attempts: record.step_attempts,
+        first_attempt_at: record.first_attempt_at,
+        created_at: record.created_at,
+        last_run_at: record.last_run_at,
+        finished_at: record.finished_at,
+        leased: !record.lease_left.is_zero(),
+        last_error: record.last_error,
+        response,
+    })
+}

@@ -1,0 +1,182 @@
+//! Steps: how a plain `async fn` becomes a line of the workflow.
+//!
+//! Who writes a workflow never names anything of this file; it shows only in the compiler's messages. It works in
+//! two stages, because rustc reports the message of a trait only where several candidates are left: [`AtomicStep`]
+//! and [`ForeignStep`] ask for the shape of the function and carry the message; [`Erase`] then asks for `Send` and
+//! for what is reached, with one candidate, so that rustc gives the precise reason.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::outcome::Reached;
+use crate::{Atomic, Foreign, Halt, Outcome, RecoveryPoint, Response};
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why an erased step reached nothing.
+pub(crate) enum Stop {
+    /// The step said so.
+    Halt(Halt),
+    /// The point's data does not fit the type that the step takes.
+    Unreadable(serde_json::Error),
+    /// What the step reached cannot be written as JSON.
+    Unwritable(serde_json::Error),
+}
+
+type Erased<'c> = BoxFuture<'c, Result<Reached, Stop>>;
+type AtomicRun<C, A, In> = Box<dyn for<'c> Fn(Atomic<'c, C, A, In>, &'c [u8]) -> Erased<'c> + Send + Sync>;
+type ForeignRun<A, In> = Box<dyn for<'c> Fn(Foreign<'c, A, In>, &'c [u8]) -> Erased<'c> + Send + Sync>;
+
+/// A step with the types of its points forgotten.
+pub(crate) enum Run<C, A, In> {
+    Atomic(AtomicRun<C, A, In>),
+    Foreign(ForeignRun<A, In>),
+}
+
+/// An erased step, in the hands of the builder.
+pub struct ErasedStep<C, A, In>(pub(crate) Run<C, A, In>);
+
+/// Implemented for every `async fn(Cx, I) -> Result<O, E>` whose future is `Send`.
+pub trait StepFn<'c, Cx: 'c, I>: Send + Sync + 'static {
+    /// What it returns.
+    type Output;
+    /// Its future.
+    type Future: Future<Output = Self::Output> + Send + 'c;
+    /// Calls it.
+    fn call(&self, cx: Cx, input: I) -> Self::Future;
+}
+
+impl<'c, F, Fut, Cx: 'c, I> StepFn<'c, Cx, I> for F
+where
+    F: Fn(Cx, I) -> Fut + Send + Sync + 'static,
+    Fut: Future + Send + 'c,
+{
+    type Output = Fut::Output;
+    type Future = Fut;
+
+    fn call(&self, cx: Cx, input: I) -> Fut {
+        self(cx, input)
+    }
+}
+
+/// The shape of a step, `Send` or not.
+pub trait Shape<'c, Cx: 'c, I> {
+    /// What it returns.
+    type Output;
+}
+
+impl<'c, F, Fut, Cx: 'c, I> Shape<'c, Cx, I> for F
+where
+    F: Fn(Cx, I) -> Fut,
+    Fut: Future + 'c,
+{
+    type Output = Fut::Output;
+}
+
+/// The kind of a step that takes [`Atomic`].
+pub struct AtomicKind<To, E>(PhantomData<(To, E)>);
+/// The kind of a step that takes [`Foreign`].
+pub struct ForeignKind<To, E>(PhantomData<(To, E)>);
+/// The second candidate, which nothing fits: see the top of the file.
+pub struct Neither;
+trait Impossible {}
+
+/// An atomic step from the recovery point `At`.
+#[diagnostic::on_unimplemented(
+    message = "this is not an atomic step from recovery point `{At}`",
+    label = "expected `async fn(Atomic<'_, {C}, {A}, {In}>, {At}) -> Step<…>`",
+    note = "an atomic step takes `Atomic` (a foreign one goes to `.foreign`) and the point that the line above reaches"
+)]
+pub trait AtomicStep<C, A, In, At, Kind> {
+    /// What it reaches.
+    type To;
+}
+
+impl<C: 'static, A: 'static, In: 'static, At, To, E, F> AtomicStep<C, A, In, At, AtomicKind<To, E>> for F
+where
+    for<'c> F: Shape<'c, Atomic<'c, C, A, In>, At, Output = Result<To, E>>,
+{
+    type To = To;
+}
+
+impl<C, A, In, At, F: Impossible> AtomicStep<C, A, In, At, Neither> for F {
+    type To = Response;
+}
+
+/// A foreign step from the recovery point `At`.
+#[diagnostic::on_unimplemented(
+    message = "this is not a foreign step from recovery point `{At}`",
+    label = "expected `async fn(Foreign<'_, {A}, {In}>, {At}) -> Step<…>`",
+    note = "a foreign step takes `Foreign`, never the transaction (an atomic one goes to `.atomic`), and the point that the line above reaches"
+)]
+pub trait ForeignStep<A, In, At, Kind> {
+    /// What it reaches.
+    type To;
+}
+
+impl<A: 'static, In: 'static, At, To, E, F> ForeignStep<A, In, At, ForeignKind<To, E>> for F
+where
+    for<'c> F: Shape<'c, Foreign<'c, A, In>, At, Output = Result<To, E>>,
+{
+    type To = To;
+}
+
+impl<A, In, At, F: Impossible> ForeignStep<A, In, At, Neither> for F {
+    type To = Response;
+}
+
+/// Forgets the types of a step's points.
+pub trait Erase<F, C, A, In, At> {
+    /// The step without its types.
+    fn erase(step: F) -> ErasedStep<C, A, In>;
+}
+
+impl<F, C, A, In, At, To, E> Erase<F, C, A, In, At> for AtomicKind<To, E>
+where
+    for<'c> F: StepFn<'c, Atomic<'c, C, A, In>, At, Output = Result<To, E>>,
+    C: Send + 'static,
+    A: Sync + 'static,
+    In: Sync + 'static,
+    At: RecoveryPoint,
+    To: Outcome,
+    E: Into<Halt> + Send + 'static,
+{
+    fn erase(step: F) -> ErasedStep<C, A, In> {
+        let step = Arc::new(step);
+        ErasedStep(Run::Atomic(Box::new(move |cx, data| {
+            let step = step.clone();
+            Box::pin(async move {
+                let at = serde_json::from_slice::<At>(data).map_err(Stop::Unreadable)?;
+                stored(step.call(cx, at).await)
+            })
+        })))
+    }
+}
+
+impl<F, C, A, In, At, To, E> Erase<F, C, A, In, At> for ForeignKind<To, E>
+where
+    for<'c> F: StepFn<'c, Foreign<'c, A, In>, At, Output = Result<To, E>>,
+    C: Send + 'static,
+    A: Sync + 'static,
+    In: Sync + 'static,
+    At: RecoveryPoint,
+    To: Outcome,
+    E: Into<Halt> + Send + 'static,
+{
+    fn erase(step: F) -> ErasedStep<C, A, In> {
+        let step = Arc::new(step);
+        ErasedStep(Run::Foreign(Box::new(move |cx, data| {
+            let step = step.clone();
+            Box::pin(async move {
+                let at = serde_json::from_slice::<At>(data).map_err(Stop::Unreadable)?;
+                stored(step.call(cx, at).await)
+            })
+        })))
+    }
+}
+
+fn stored<To: Outcome, E: Into<Halt>>(out: Result<To, E>) -> Result<Reached, Stop> {
+    out.map_err(|e| Stop::Halt(e.into()))?.reached().map_err(Stop::Unwritable)
+}

@@ -1,0 +1,150 @@
+//! The seam: what a database must do.
+//!
+//! Statements only; every rule about *when* lives in the runner. Who writes a store runs the conformance suite of
+//! `workflow-testkit` over it: what these methods promise is what the suite asks.
+
+use std::future::Future;
+use std::ops::DerefMut;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::outbox::StagedJob;
+use crate::record::{Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Take, Taken};
+use crate::{BoxError, Key};
+
+/// A database that keeps keys, points and staged jobs.
+///
+/// Time is the database's clock. A store never selects a row first and then updates it: each write carries its
+/// guards in its own `WHERE`. Every method is one commit, but for those that take the transaction.
+///
+/// # Cancel safety
+/// A future of a store may be dropped at any moment: what it began is then either done or not done, and no
+/// connection goes back to a pool with an open transaction.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// The connection that atomic steps write through.
+    type Conn: Send + 'static;
+    /// A transaction on such a connection. Dropped without a commit, it is rolled back.
+    type Tx: DerefMut<Target = Self::Conn> + Send + 'static;
+
+    /// Claims a key that has no row: inserts it with fence 1 and a live lease, its first step's first attempt
+    /// recorded. `None` if this scope has a row for this value; that row is not touched.
+    fn insert(&self, new: &NewKey) -> impl Future<Output = Result<Option<DateTime<Utc>>, StoreError>> + Send;
+
+    /// Claims a row by compare-and-set: bumps the fence, takes the lease, counts an attempt of the next step.
+    /// `None` if no row matches, for whatever reason; none is touched then.
+    fn take(&self, take: Take<'_>) -> impl Future<Output = Result<Option<Taken>, StoreError>> + Send;
+
+    /// The row of a key.
+    fn find(&self, key: &Key) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
+
+    /// Begins a transaction in which a step writes.
+    fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
+
+    /// Writes the jobs and moves the key to the point or the response that its step has reached, inside the
+    /// step's transaction, as its last statement. Returns when the next step's first attempt is recorded.
+    ///
+    /// Fails with [`StoreError::LeaseLost`] unless exactly this lease, at exactly the previous point, is `running`.
+    fn advance_in(
+        &self,
+        tx: &mut Self::Tx,
+        lease: Lease,
+        advance: Advance<'_>,
+        jobs: &[StagedJob],
+    ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
+
+    /// Commits. [`StoreError::InDoubt`] if nobody can say whether it did.
+    fn commit(&self, tx: Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Rolls back. Failing to is no harm: the database does it when the connection is gone.
+    fn rollback(&self, tx: Self::Tx) -> impl Future<Output = ()> + Send;
+
+    /// The same as [`advance_in`](Self::advance_in), as a commit of its own: for foreign steps and final answers.
+    fn advance(
+        &self,
+        lease: Lease,
+        advance: Advance<'_>,
+    ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
+
+    /// Counts a further attempt of the next step and extends the lease, before the attempt begins.
+    fn begin_attempt(
+        &self,
+        lease: Lease,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives the lease back, so that anybody may claim the key at once, and keeps why. The claim then does not
+    /// count as a crash. A lease that is lost already is left alone.
+    fn release(
+        &self,
+        lease: Lease,
+        error: Option<&str>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Where a row stands, read under its lock on a connection of its own: whoever was about to commit has done
+    /// so, or never will. `None` if there is no such row.
+    fn settle(&self, lease: Lease) -> impl Future<Output = Result<Option<Position>, StoreError>> + Send;
+
+    /// A handle for the heartbeat, with one connection of its own, made on the runtime that calls this.
+    fn heart(&self) -> Self;
+
+    /// Extends leases, in one statement; does not wait for locked rows. One answer a
+    /// lease, in the same order.
+    fn heartbeat(
+        &self,
+        leases: &[Lease],
+        ttl: Duration,
+    ) -> impl Future<Output = Result<Vec<Beat>, StoreError>> + Send;
+
+    /// Rows by filter, oldest first.
+    fn list(&self, filter: &Filter) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
+
+    /// The points that these rows have reached, by row and number.
+    fn journal(&self, ids: &[uuid::Uuid]) -> impl Future<Output = Result<Vec<PointRow>, StoreError>> + Send;
+
+    /// How many unfinished keys stand where.
+    fn census(&self) -> impl Future<Output = Result<Vec<Census>, StoreError>> + Send;
+}
+
+/// What went wrong in a store, by what a caller can do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The guards matched no row: another has claimed, changed or forgotten the key. Nothing was written.
+    #[error("the lease is lost: another runner or an operator has taken the key")]
+    LeaseLost,
+    /// The database cannot be reached or asks to try again. Nothing was written.
+    #[error("{doing}: the database is away")]
+    Away {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        source: BoxError,
+    },
+    /// The connection broke while a commit was under way: it may have happened or may yet happen.
+    #[error("{doing}: no answer from the database")]
+    InDoubt {
+        /// What was being done.
+        doing: &'static str,
+        /// What the connection said.
+        source: BoxError,
+    },
+    /// The database refused, and will refuse again: a missing table, a broken constraint. Nothing was written.
+    #[error("{doing}: the database refused")]
+    Refused {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        source: BoxError,
+    },
+    /// A row holds what no build has written.
+    #[error("the row of a key is damaged: {0}")]
+    Damaged(String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Away { .. } | Self::InDoubt { .. })
+    }
+}

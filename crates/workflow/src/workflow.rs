@@ -1,0 +1,122 @@
+//! The workflow: a table of steps, each from one recovery point.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::definition::{self, DefinitionError};
+use crate::point::FINISHED;
+use crate::step::Run;
+
+/// A workflow: named steps mapped to the recovery points of a key.
+///
+/// It is a state machine, not a replay: a step is found by the name of the point at which the key stands, and
+/// reads that point's data alone. Nothing has to be deterministic, and there is no code between steps.
+///
+/// `Display` prints it as a table; [`mermaid`](Self::mermaid) as a graph.
+pub struct Workflow<C, A, In>(pub(crate) Arc<Table<C, A, In>>);
+
+pub(crate) struct Table<C, A, In> {
+    pub(crate) name: &'static str,
+    pub(crate) version: u32,
+    pub(crate) steps: Vec<StepEntry<C, A, In>>,
+}
+
+pub(crate) struct StepEntry<C, A, In> {
+    pub(crate) name: &'static str,
+    pub(crate) effect_name: &'static str,
+    pub(crate) from: &'static str,
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) reaches: Vec<&'static str>,
+    pub(crate) run: Run<C, A, In>,
+}
+
+impl<C, A, In> StepEntry<C, A, In> {
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self.run, Run::Foreign(_))
+    }
+}
+
+impl<C, A, In> Workflow<C, A, In> {
+    pub(crate) fn of(name: &'static str, version: u32, steps: Vec<StepEntry<C, A, In>>) -> Self {
+        Self(Arc::new(Table { name, version, steps }))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    /// Its steps, in order: what a test or a page wants to show.
+    pub fn steps(&self) -> impl Iterator<Item = StepInfo<'_>> {
+        self.0.steps.iter().map(|step| StepInfo {
+            name: step.name,
+            foreign: step.is_foreign(),
+            from: step.from,
+            reaches: &step.reaches,
+        })
+    }
+
+    /// Checks the names. The runner does the same when it is built; this is for a unit test of the definition.
+    ///
+    /// # Errors
+    /// The first [`DefinitionError`].
+    pub fn verify(&self) -> Result<(), DefinitionError> {
+        definition::verify(&self.0)
+    }
+
+    /// The workflow as a Mermaid flow chart: rounded boxes are recovery points, arrows are steps, thick arrows
+    /// foreign ones.
+    pub fn mermaid(&self) -> String {
+        let mut out = String::from("flowchart TD\n");
+        for step in &self.0.steps {
+            let arrow = if step.is_foreign() { "==>" } else { "-->" };
+            for to in &step.reaches {
+                let shape = if *to == FINISHED { format!("{to}([{to}])") } else { format!("{to}({to})") };
+                out.push_str(&format!("    {0}({0}) {arrow}|{1}| {shape}\n", step.from, step.name));
+            }
+        }
+        out
+    }
+}
+
+/// One line of a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepInfo<'w> {
+    /// The step's name.
+    pub name: &'static str,
+    /// Whether it is foreign; otherwise it is atomic.
+    pub foreign: bool,
+    /// The recovery point from which it starts.
+    pub from: &'static str,
+    /// The recovery points that it may reach; `finished` for a response.
+    pub reaches: &'w [&'static str],
+}
+
+impl<C, A, In> Clone for Workflow<C, A, In> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<C, A, In> fmt::Display for Workflow<C, A, In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<[String; 4]> = std::iter::once(["step", "kind", "from", "reaches"].map(String::from))
+            .chain(self.steps().map(|step| {
+                let kind = if step.foreign { "foreign" } else { "atomic" };
+                [step.name.into(), kind.into(), step.from.into(), step.reaches.join(" | ")]
+            }))
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let (a, b, c) = (width(0), width(1), width(2));
+        for [name, kind, from, reaches] in &rows {
+            writeln!(f, "{name:a$}  {kind:b$}  {from:c$}  {reaches}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<C, A, In> fmt::Debug for Workflow<C, A, In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Workflow({}, {} steps)", self.0.name, self.0.steps.len())
+    }
+}
