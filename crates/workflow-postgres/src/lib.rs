@@ -1,1 +1,18 @@
-//! workflow-postgres
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod guard;
+mod migrate;
+mod names;
+mod options;
+mod postgres;
+mod rows;
+mod sql;
+mod store;
+mod tx;
+
+pub use guard::guarded;
+pub use migrate::Migration;
+pub use options::Options;
+pub use postgres::Postgres;
+pub use tx::Tx;

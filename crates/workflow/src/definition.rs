@@ -104,7 +104,8 @@ pub(crate) fn verify<C, A, In>(table: &Table<C, A, In>) -> Result<(), Definition
             return Err(DefinitionError::DuplicateEffect { workflow, effect: step.effect_name });
         }
         let last = i + 1 == table.steps.len();
-        for &point in step.reaches.iter().filter(|p| **p == STARTED || (**p == FINISHED && !last)) {
+        let reserved = |point: &&&'static str| **point == STARTED || (**point == FINISHED && !last);
+        if let Some(point) = step.reaches.iter().find(reserved) {
             return Err(DefinitionError::Reserved { workflow, step: step.name, point });
         }
         for &point in std::iter::once(&step.from).chain(step.aliases) {

@@ -26,8 +26,10 @@ pub(crate) enum Stop {
 }
 
 type Erased<'c> = BoxFuture<'c, Result<Reached, Stop>>;
-type AtomicRun<C, A, In> = Box<dyn for<'c> Fn(Atomic<'c, C, A, In>, &'c [u8]) -> Erased<'c> + Send + Sync>;
-type ForeignRun<A, In> = Box<dyn for<'c> Fn(Foreign<'c, A, In>, &'c [u8]) -> Erased<'c> + Send + Sync>;
+pub(crate) type AtomicRun<C, A, In> =
+    Box<dyn for<'c> Fn(Atomic<'c, C, A, In>, &'c [u8]) -> Erased<'c> + Send + Sync>;
+pub(crate) type ForeignRun<A, In> =
+    Box<dyn for<'c> Fn(Foreign<'c, A, In>, &'c [u8]) -> Erased<'c> + Send + Sync>;
 
 /// A step with the types of its points forgotten.
 pub(crate) enum Run<C, A, In> {

@@ -1,6 +1,5 @@
 //! A call: a request for a key, as a task of its own.
 
-use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -111,27 +110,23 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
     ///
     /// # Errors
     /// As [`Runner::run`](super::Runner::run).
-    pub fn run(self) -> impl Future<Output = Result<Answered, Error>> + Send + use<S, A, In> {
-        async move {
-            let (accepted, _) = oneshot::channel();
-            joined(self.spawn(accepted)?.await)
-        }
+    pub async fn run(self) -> Result<Answered, Error> {
+        let (accepted, _) = oneshot::channel();
+        joined(self.spawn(accepted)?.await)
     }
 
     /// As [`Runner::start`](super::Runner::start).
     ///
     /// # Errors
     /// As [`Runner::start`](super::Runner::start).
-    pub fn start(self) -> impl Future<Output = Result<Handle, Error>> + Send + use<S, A, In> {
-        async move {
-            let (accepted, acceptance) = oneshot::channel();
-            let task = self.spawn(accepted)?;
-            match acceptance.await {
-                Ok(()) => Ok(Handle { task }),
-                // It ended before it was accepted: with an error, unless it was very fast.
-                Err(_) => {
-                    joined(task.await).map(|answered| Handle { task: tokio::spawn(async { Ok(answered) }) })
-                }
+    pub async fn start(self) -> Result<Handle, Error> {
+        let (accepted, acceptance) = oneshot::channel();
+        let task = self.spawn(accepted)?;
+        match acceptance.await {
+            Ok(()) => Ok(Handle { task }),
+            // It ended before it was accepted: with an error.
+            Err(_) => {
+                joined(task.await).map(|answered| Handle { task: tokio::spawn(async { Ok(answered) }) })
             }
         }
     }

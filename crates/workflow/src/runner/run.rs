@@ -18,7 +18,7 @@ use crate::context::{Atomic, Attempt, Foreign};
 use crate::outbox::{Outbox, StagedJob};
 use crate::outcome::Reached;
 use crate::record::{Advance, Status};
-use crate::step::{Run, Stop};
+use crate::step::{AtomicRun, ForeignRun, Run, Stop};
 use crate::workflow::{StepEntry, Table};
 use crate::{Error, Halt, Key, Meaning, RecoveryPoint, Store, StoreError, digest};
 
@@ -108,7 +108,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     async fn atomic(
         &mut self,
         entry: &StepEntry<S::Conn, A, In>,
-        run: &(dyn for<'c> Fn(Atomic<'c, S::Conn, A, In>, &'c [u8]) -> Erased<'c> + Send + Sync),
+        run: &AtomicRun<S::Conn, A, In>,
     ) -> Result<Stepped, Error> {
         let inner = self.inner.clone();
         loop {
@@ -173,7 +173,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     async fn foreign(
         &mut self,
         entry: &StepEntry<S::Conn, A, In>,
-        run: &(dyn for<'c> Fn(Foreign<'c, A, In>, &'c [u8]) -> Erased<'c> + Send + Sync),
+        run: &ForeignRun<A, In>,
     ) -> Result<Stepped, Error> {
         let inner = self.inner.clone();
         let context = Foreign::new(&*inner.app, &self.key, &self.request).run_by(self.attempt(entry));
@@ -320,8 +320,6 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         Error::LeaseLost { key: self.key.clone(), point: self.at.clone() }
     }
 }
-
-type Erased<'c> = crate::step::BoxFuture<'c, Result<Reached, Stop>>;
 
 fn starts<C, A, In>(step: &StepEntry<C, A, In>, point: &str) -> bool {
     step.from == point || step.aliases.contains(&point)

@@ -1,0 +1,54 @@
+//! What PostgreSQL says, by what a caller can do about it.
+
+use sqlx::error::DatabaseError;
+use workflow::StoreError;
+
+/// SQLSTATE classes that pass: connection exception, insufficient resources, operator intervention.
+const PASSING_CLASSES: [&str; 3] = ["08", "53", "57"];
+
+/// Single codes that pass: serialization failure, deadlock, lock timeout, idle-in-transaction timeout, and a server
+/// that is read-only because it is not the primary any more.
+const PASSING: [&str; 5] = ["40001", "40P01", "55P03", "25P03", "25006"];
+
+/// A server that is shutting down or lost its standby may say so after it has committed.
+const AMBIGUOUS: [&str; 3] = ["57P01", "57P02", "57P05"];
+
+/// An error of a statement that commits nothing.
+pub(crate) fn harmless(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |error| classified(doing, error, false)
+}
+
+/// An error of a COMMIT, or of a statement that commits by itself: if the wire failed, it may have happened.
+pub(crate) fn committing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |error| classified(doing, error, true)
+}
+
+fn classified(doing: &'static str, error: sqlx::Error, commits: bool) -> StoreError {
+    enum Class {
+        Passing,
+        Broken,
+        Refused,
+    }
+    let class = match &error {
+        sqlx::Error::Database(e) => match code(&**e) {
+            code if AMBIGUOUS.contains(&&*code) => Class::Broken,
+            code if PASSING.contains(&&*code) => Class::Passing,
+            code if PASSING_CLASSES.iter().any(|class| code.starts_with(class)) => Class::Passing,
+            _ => Class::Refused,
+        },
+        sqlx::Error::PoolTimedOut | sqlx::Error::BeginFailed => Class::Passing,
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Class::Broken,
+        _ => Class::Refused,
+    };
+    let source = error.into();
+    match class {
+        Class::Passing => StoreError::Away { doing, source },
+        Class::Broken if commits => StoreError::InDoubt { doing, source },
+        Class::Broken => StoreError::Away { doing, source },
+        Class::Refused => StoreError::Refused { doing, source },
+    }
+}
+
+fn code(error: &dyn DatabaseError) -> String {
+    error.code().map(|code| code.into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,117 @@
+//! The store's handle: how it is opened, migrated and verified.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
+use sqlx::query::Query;
+use workflow::{Clock, StoreError};
+
+use crate::error::harmless;
+use crate::migrate::{self, Migration};
+use crate::names::Names;
+use crate::options::Options;
+use crate::sql::Sql;
+use crate::tx::Tx;
+
+/// What the connections of a pool are told that the store opens itself. An orphan backend, whose client is gone, must
+/// not keep a row locked for long.
+const SETTINGS: [(&str, &str); 3] = [
+    ("default_transaction_isolation", "read committed"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+];
+
+/// The store in PostgreSQL 13 or newer: for many processes on many hosts. Cheap to clone.
+#[derive(Clone)]
+pub struct Postgres {
+    pub(crate) pool: PgPool,
+    pub(crate) clock: Clock,
+    pub(crate) names: Arc<Names>,
+    pub(crate) sql: &'static Sql,
+}
+
+impl Postgres {
+    /// Connects to the database of this URL (`postgres://user:password@host/database`) and brings its tables up to
+    /// date.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`] if it cannot be reached, [`StoreError::Refused`] if it refuses.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let store = Self::connect(url, Options::default()).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Connects to the database of this URL without touching its tables: [`migrate`](Self::migrate) or
+    /// [`verify`](Self::verify) come next.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn connect(url: &str, options: Options) -> Result<Self, StoreError> {
+        let connect = PgConnectOptions::from_str(url)
+            .map_err(harmless("reading the database's URL"))?
+            .application_name("workflow")
+            .options(SETTINGS);
+        let pool = PgPoolOptions::new().max_connections(options.pool_size);
+        let pool = pool.connect_with(connect).await.map_err(harmless("connecting"))?;
+        Self::from_pool(pool, options)
+    }
+
+    /// A store on the application's own pool. Its tables are not touched.
+    ///
+    /// If other code begins transactions on this pool, see [`guarded`](crate::guarded). `lock_timeout` and
+    /// `idle_in_transaction_session_timeout` are the application's to set.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if the names are not valid.
+    pub fn from_pool(pool: PgPool, options: Options) -> Result<Self, StoreError> {
+        let names = options.names()?;
+        let sql = names.statements();
+        Ok(Self { pool, clock: options.clock, names: Arc::new(names), sql })
+    }
+
+    /// Brings the tables up to date. Many processes may do it at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if a migration was applied with other contents.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        migrate::migrate(&self.pool, &self.names).await
+    }
+
+    /// Fails unless the tables are up to date: a start that only verifies, for who may not change tables.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] names the first migration that is missing or differs.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        migrate::verify(&self.pool, &self.names).await
+    }
+
+    /// The migrations as SQL, for who runs them by other means.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if the names are not valid.
+    pub fn migrations(options: &Options) -> Result<Vec<Migration>, StoreError> {
+        Ok(migrate::all(&options.names()?))
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) fn now(&self, sql: &'static str) -> Query<'static, sqlx::Postgres, PgArguments> {
+        sqlx::query(sql).bind(self.clock.offset_micros())
+    }
+
+    pub(crate) async fn begin_write(&self) -> Result<Tx, StoreError> {
+        Tx::begin(&self.pool).await
+    }
+
+    /// A connection. Failing to get one is never a doubt: nothing was sent.
+    pub(crate) async fn conn(&self) -> Result<PoolConnection<sqlx::Postgres>, StoreError> {
+        self.pool.acquire().await.map_err(harmless("connecting"))
+    }
+}

@@ -1,0 +1,145 @@
+//! All statements. `{prefix}` and `{now}` are filled in once, in `names.rs`; `$1` is the clock's offset wherever
+//! `{now}` stands. The SQLite store has the same file, statement by statement.
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+        pub(crate) struct Sql { $($(#[$doc])* pub(crate) $name: &'static str,)+ }
+
+        impl Sql {
+            pub(crate) fn render(render: impl Fn(&str) -> &'static str) -> Self {
+                Self { $($name: render($text),)+ }
+            }
+        }
+    };
+}
+
+statements! {
+    insert = "
+        INSERT INTO {prefix}idempotency_keys (
+            id, scope, idempotency_key, workflow, version, digest, digest_version, effect_seed, generation,
+            request_method, request_path, request_params, claim_id, recovery_point, status, fence, attempts,
+            step_attempts, created_at, locked_at, last_run_at, first_attempt_at, lease_expires_at)
+        SELECT $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'started', 'running', 1, 1,
+            1, t, t, t, t, t + $15
+        FROM (SELECT {now} AS t) AS clock
+        ON CONFLICT (scope, idempotency_key) DO NOTHING
+        RETURNING first_attempt_at";
+
+    /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost.
+    take = "
+        UPDATE {prefix}idempotency_keys SET
+            fence = fence + 1,
+            attempts = attempts + (claim_id <> $5)::int,
+            step_attempts = step_attempts + (claim_id <> $5)::int,
+            claim_id = $5,
+            status = CASE status WHEN 'waiting' THEN 'running' ELSE status END,
+            wake_at = NULL,
+            locked_at = t,
+            last_run_at = t,
+            first_attempt_at = coalesce(first_attempt_at, t),
+            lease_expires_at = t + $8
+        FROM (SELECT {now} AS t) AS clock
+        WHERE scope = $2 AND idempotency_key = $3 AND workflow = $4
+            AND ($6::bytea IS NULL OR digest = $6)
+            AND recovery_point = ANY ($7)
+            AND ((status IN ('running', 'undoing')
+                    AND (lease_expires_at IS NULL OR lease_expires_at <= t OR claim_id = $5))
+                OR (status = 'waiting' AND wake_at <= t))
+        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at,
+            coalesce((SELECT max(seq) FROM {prefix}recovery_points WHERE key_id = id), 0) AS seq,
+            (SELECT data FROM {prefix}recovery_points WHERE key_id = id ORDER BY seq DESC LIMIT 1) AS data";
+
+    find = "
+        SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
+            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            response_code, response_headers, response_body,
+            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left
+        FROM {prefix}idempotency_keys WHERE scope = $2 AND idempotency_key = $3";
+
+    list = "
+        SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
+            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            response_code, response_headers, response_body,
+            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left
+        FROM {prefix}idempotency_keys
+        WHERE ($2::text IS NULL OR scope = $2) AND ($3::text IS NULL OR workflow = $3)
+            AND ($4::text IS NULL OR status = $4) AND ($5::text IS NULL OR recovery_point = $5)
+            AND ($6::uuid IS NULL OR id > $6)
+        ORDER BY id LIMIT $7";
+
+    /// Both belts: the fence and the previous point. The new point's own row is written by the same statement.
+    advance = "
+        WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
+            UPDATE {prefix}idempotency_keys SET
+                recovery_point = $5, lease_expires_at = t + $6, attempts = 1, step_attempts = 1,
+                first_attempt_at = t, last_error = NULL
+            FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+            RETURNING id, t
+        ), point AS (
+            INSERT INTO {prefix}recovery_points
+                (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
+            SELECT id, $7, $5, $8, $9, $10, $11, t, $3 FROM moved
+        )
+        SELECT t FROM moved";
+
+    /// The same guards; the lease is given back.
+    finish = "
+        WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
+            UPDATE {prefix}idempotency_keys SET
+                recovery_point = 'finished', status = 'finished', response_code = $5, response_headers = $6,
+                response_body = $7, finished_at = t, expires_at = t + $8, lease_expires_at = NULL,
+                locked_at = NULL, attempts = 1, step_attempts = 0, first_attempt_at = NULL, last_error = NULL
+            FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+            RETURNING id, t
+        ), point AS (
+            INSERT INTO {prefix}recovery_points
+                (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
+            SELECT id, $9, 'finished', NULL, $10, $11, $12, t, $3 FROM moved
+        )
+        SELECT t FROM moved";
+
+    stage = "
+        INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
+        VALUES ($2, $3, $4, $5, {now})";
+
+    begin_attempt = "
+        UPDATE {prefix}idempotency_keys SET step_attempts = step_attempts + 1, lease_expires_at = {now} + $4
+        WHERE id = $2 AND fence = $3 AND status = 'running'";
+
+    /// A second release of the same lease does nothing.
+    release = "
+        UPDATE {prefix}idempotency_keys SET
+            lease_expires_at = NULL, locked_at = NULL, attempts = greatest(attempts - 1, 0), last_error = $3
+        WHERE id = $1 AND fence = $2 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL";
+
+    /// The lock waits for whoever was about to commit.
+    settle = "
+        SELECT fence, status, recovery_point, first_attempt_at FROM {prefix}idempotency_keys WHERE id = $1
+        FOR UPDATE";
+
+    /// It takes the rows that it can get at once: one that is locked just now is being advanced by its run.
+    heartbeat = "
+        UPDATE {prefix}idempotency_keys AS held SET lease_expires_at = {now} + $2
+        FROM (
+            SELECT id FROM {prefix}idempotency_keys
+                JOIN unnest($3::uuid[], $4::int8[]) AS mine (id, fence) USING (id, fence)
+            WHERE status IN ('running', 'undoing')
+            ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+        ) AS free
+        WHERE held.id = free.id
+        RETURNING held.id";
+
+    /// Which leases are still ours: what the heartbeat did not get is lost only if it is not among these.
+    held = "
+        SELECT id FROM {prefix}idempotency_keys JOIN unnest($1::uuid[], $2::int8[]) AS mine (id, fence)
+            USING (id, fence)
+        WHERE status IN ('running', 'undoing')";
+
+    journal = "
+        SELECT key_id, seq, name, step, attempts, first_attempt_at, reached_at, fence
+        FROM {prefix}recovery_points WHERE key_id = ANY ($1) ORDER BY key_id, seq";
+
+    census = "
+        SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys
+        WHERE status <> 'finished' GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
+}

@@ -1,0 +1,209 @@
+//! The seam, statement by statement: each write carries its guards in its own `WHERE`.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+use workflow::seam::{
+    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Take, Taken, To,
+};
+use workflow::{Key, StagedJob, Store, StoreError};
+
+use crate::error::{committing, harmless};
+use crate::postgres::Postgres;
+use crate::rows::{self, interval};
+use crate::tx::Tx;
+
+impl Store for Postgres {
+    type Conn = PgConnection;
+    type Tx = Tx;
+
+    async fn insert(&self, new: &NewKey) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let insert = self
+            .now(self.sql.insert)
+            .bind(new.id)
+            .bind(&new.scope)
+            .bind(&new.value)
+            .bind(&new.workflow)
+            .bind(i32::try_from(new.version).unwrap_or(i32::MAX))
+            .bind(&new.digest[..])
+            .bind(new.digest_version)
+            .bind(&new.effect_seed[..])
+            .bind(new.generation)
+            .bind(&new.request_method)
+            .bind(&new.request_path)
+            .bind(&new.request_params)
+            .bind(new.claim_id)
+            .bind(interval(new.lease));
+        let mut conn = self.conn().await?;
+        let inserted = insert.fetch_optional(&mut *conn).await.map_err(committing("claiming"))?;
+        Ok(inserted.map(|row| row.get(0)))
+    }
+
+    async fn take(&self, take: Take<'_>) -> Result<Option<Taken>, StoreError> {
+        let update = self
+            .now(self.sql.take)
+            .bind(take.scope)
+            .bind(take.value)
+            .bind(take.workflow)
+            .bind(take.claim_id)
+            .bind(take.digest)
+            .bind(take.points)
+            .bind(interval(take.lease));
+        let mut conn = self.conn().await?;
+        let taken = update.fetch_optional(&mut *conn).await.map_err(committing("claiming"))?;
+        taken.as_ref().map(rows::taken).transpose()
+    }
+
+    async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        let found = self.now(self.sql.find).bind(key.scope()).bind(key.value());
+        let found = found.fetch_optional(&self.pool).await.map_err(harmless("looking up a key"))?;
+        found.as_ref().map(rows::record).transpose()
+    }
+
+    async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin_write().await
+    }
+
+    async fn advance_in(
+        &self,
+        tx: &mut Tx,
+        lease: Lease,
+        advance: Advance<'_>,
+        jobs: &[StagedJob],
+    ) -> Result<DateTime<Utc>, StoreError> {
+        self.stage(tx, lease.id, jobs).await?;
+        self.advanced(tx, lease, advance).await.map_err(harmless("advancing"))?.ok_or(StoreError::LeaseLost)
+    }
+
+    async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
+        tx.commit().await
+    }
+
+    async fn rollback(&self, tx: Tx) {
+        tx.rollback().await;
+    }
+
+    async fn advance(&self, lease: Lease, advance: Advance<'_>) -> Result<DateTime<Utc>, StoreError> {
+        let mut conn = self.conn().await?;
+        let moved = self.advanced(&mut conn, lease, advance).await.map_err(committing("advancing"))?;
+        moved.ok_or(StoreError::LeaseLost)
+    }
+
+    async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
+        let update = self.now(self.sql.begin_attempt).bind(lease.id).bind(lease.fence).bind(interval(ttl));
+        let mut conn = self.conn().await?;
+        match update.execute(&mut *conn).await.map_err(committing("counting an attempt"))?.rows_affected() {
+            1 => Ok(()),
+            _ => Err(StoreError::LeaseLost),
+        }
+    }
+
+    async fn release(&self, lease: Lease, error: Option<&str>) -> Result<(), StoreError> {
+        // PostgreSQL's text knows no NUL.
+        let error = error.map(|error| error.replace('\0', "\u{fffd}"));
+        let update = sqlx::query(self.sql.release).bind(lease.id).bind(lease.fence).bind(error);
+        let mut conn = self.conn().await?;
+        update.execute(&mut *conn).await.map(drop).map_err(committing("giving a lease back"))
+    }
+
+    async fn settle(&self, lease: Lease) -> Result<Option<Position>, StoreError> {
+        let found = sqlx::query(self.sql.settle).bind(lease.id).fetch_optional(&self.pool).await;
+        found.map_err(harmless("settling a doubt"))?.as_ref().map(rows::position).transpose()
+    }
+
+    fn heart(&self) -> Self {
+        let options = self.pool.options().clone().min_connections(0).max_connections(1);
+        let pool = options.connect_lazy_with((*self.pool.connect_options()).clone());
+        Self { pool, ..self.clone() }
+    }
+
+    async fn heartbeat(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Beat>, StoreError> {
+        let ids: Vec<Uuid> = leases.iter().map(|lease| lease.id).collect();
+        let fences: Vec<i64> = leases.iter().map(|lease| lease.fence).collect();
+        let extend = self.now(self.sql.heartbeat).bind(interval(ttl)).bind(&ids).bind(&fences);
+        let renewed = extend.fetch_all(&self.pool).await.map_err(committing("extending leases"))?;
+        let renewed: HashSet<Uuid> = renewed.iter().map(|row| row.get(0)).collect();
+        let mut held = HashSet::new();
+        if renewed.len() < leases.len() {
+            let look = sqlx::query(self.sql.held).bind(&ids).bind(&fences).fetch_all(&self.pool).await;
+            held =
+                look.map_err(harmless("extending leases"))?.iter().map(|row| row.get::<Uuid, _>(0)).collect();
+        }
+        let beat = |id: &Uuid| match (renewed.contains(id), held.contains(id)) {
+            (true, _) => Beat::Renewed,
+            (false, true) => Beat::Missed,
+            (false, false) => Beat::Lost,
+        };
+        Ok(ids.iter().map(beat).collect())
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
+        let list = self
+            .now(self.sql.list)
+            .bind(&filter.scope)
+            .bind(&filter.workflow)
+            .bind(filter.status.map(|status| status.as_str()))
+            .bind(&filter.recovery_point)
+            .bind(filter.after)
+            .bind(filter.page());
+        let list = list.fetch_all(&self.pool).await.map_err(harmless("listing keys"))?;
+        list.iter().map(rows::record).collect()
+    }
+
+    async fn journal(&self, ids: &[Uuid]) -> Result<Vec<PointRow>, StoreError> {
+        let rows = sqlx::query(self.sql.journal).bind(ids).fetch_all(&self.pool).await;
+        rows.map_err(harmless("reading the journal"))?.iter().map(rows::point).collect()
+    }
+
+    async fn census(&self) -> Result<Vec<Census>, StoreError> {
+        let rows =
+            sqlx::query(self.sql.census).fetch_all(&self.pool).await.map_err(harmless("counting keys"))?;
+        rows.iter().map(rows::census).collect()
+    }
+}
+
+impl Postgres {
+    /// The guarded move and the row of the point that was reached, in one statement.
+    async fn advanced(
+        &self,
+        conn: &mut PgConnection,
+        lease: Lease,
+        advance: Advance<'_>,
+    ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+        let moved = match advance.to {
+            To::Point { .. } => self.now(self.sql.advance),
+            To::Finished { .. } => self.now(self.sql.finish),
+        };
+        let moved = moved.bind(lease.id).bind(lease.fence).bind(advance.prev);
+        let moved = match advance.to {
+            To::Point { name, data } => {
+                moved.bind(name).bind(interval(advance.lease)).bind(advance.seq).bind(data)
+            }
+            To::Finished { response, retention } => moved
+                .bind(i32::from(response.code))
+                .bind(&response.headers)
+                .bind(&response.body)
+                .bind(interval(retention))
+                .bind(advance.seq),
+        };
+        let moved = moved.bind(advance.step).bind(advance.attempts).bind(advance.first_attempt_at);
+        Ok(moved.fetch_optional(conn).await?.map(|row| row.get(0)))
+    }
+
+    async fn stage(
+        &self,
+        conn: &mut PgConnection,
+        key_id: Uuid,
+        jobs: &[StagedJob],
+    ) -> Result<(), StoreError> {
+        for job in jobs {
+            let staged =
+                self.now(self.sql.stage).bind(job.message_id).bind(key_id).bind(&job.kind).bind(&job.payload);
+            staged.execute(&mut *conn).await.map_err(harmless("staging a job"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Rows of SQLite as the plain data of the seam: times are microseconds since 1970.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+use workflow::StoreError;
+use workflow::seam::{Census, Lease, PointRow, Position, Record, Status, StoredResponse, Taken};
+
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_micros(micros).ok_or_else(|| StoreError::Damaged(format!("the time {micros}")))
+}
+
+fn time_of(row: &SqliteRow, column: &str) -> Result<DateTime<Utc>, StoreError> {
+    time(get(row, column)?)
+}
+
+fn maybe_time_of(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    get::<Option<i64>>(row, column)?.map(time).transpose()
+}
+
+fn status_of(row: &SqliteRow) -> Result<Status, StoreError> {
+    let name: String = get(row, "status")?;
+    Status::parse(&name).ok_or_else(|| StoreError::Damaged(format!("the status {name:?}")))
+}
+
+fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column).map_err(|e| StoreError::Damaged(e.to_string()))
+}
+
+pub(crate) fn taken(row: &SqliteRow) -> Result<Taken, StoreError> {
+    Ok(Taken {
+        lease: Lease { id: get(row, "id")?, fence: get(row, "fence")? },
+        recovery_point: get(row, "recovery_point")?,
+        seq: get(row, "seq")?,
+        data: get(row, "data")?,
+        request_params: get(row, "request_params")?,
+        effect_seed: get(row, "effect_seed")?,
+        step_attempts: get(row, "step_attempts")?,
+        first_attempt_at: time_of(row, "first_attempt_at")?,
+    })
+}
+
+pub(crate) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
+    Ok(Record {
+        id: get(row, "id")?,
+        scope: get(row, "scope")?,
+        value: get(row, "idempotency_key")?,
+        workflow: get(row, "workflow")?,
+        version: get(row, "version")?,
+        digest: get(row, "digest")?,
+        status: status_of(row)?,
+        recovery_point: get(row, "recovery_point")?,
+        fence: get(row, "fence")?,
+        attempts: get(row, "attempts")?,
+        step_attempts: get(row, "step_attempts")?,
+        first_attempt_at: maybe_time_of(row, "first_attempt_at")?,
+        created_at: time_of(row, "created_at")?,
+        last_run_at: time_of(row, "last_run_at")?,
+        finished_at: maybe_time_of(row, "finished_at")?,
+        lease_left: Duration::from_micros(get::<i64>(row, "lease_left")?.unsigned_abs()),
+        last_error: get(row, "last_error")?,
+        response: response(row)?,
+    })
+}
+
+fn response(row: &SqliteRow) -> Result<Option<StoredResponse>, StoreError> {
+    let Some(code) = get::<Option<i32>>(row, "response_code")? else { return Ok(None) };
+    let code = u16::try_from(code).map_err(|_| StoreError::Damaged(format!("the response code {code}")))?;
+    Ok(Some(StoredResponse {
+        code,
+        headers: get(row, "response_headers")?,
+        body: get(row, "response_body")?,
+    }))
+}
+
+pub(crate) fn position(row: &SqliteRow) -> Result<Position, StoreError> {
+    Ok(Position {
+        fence: get(row, "fence")?,
+        status: status_of(row)?,
+        recovery_point: get(row, "recovery_point")?,
+        first_attempt_at: maybe_time_of(row, "first_attempt_at")?,
+    })
+}
+
+pub(crate) fn point(row: &SqliteRow) -> Result<PointRow, StoreError> {
+    Ok(PointRow {
+        key_id: get::<Uuid>(row, "key_id")?,
+        seq: get(row, "seq")?,
+        name: get(row, "name")?,
+        step: get(row, "step")?,
+        attempts: get(row, "attempts")?,
+        first_attempt_at: time_of(row, "first_attempt_at")?,
+        reached_at: time_of(row, "reached_at")?,
+        fence: get(row, "fence")?,
+    })
+}
+
+pub(crate) fn census(row: &SqliteRow) -> Result<Census, StoreError> {
+    Ok(Census {
+        workflow: get(row, "workflow")?,
+        recovery_point: get(row, "recovery_point")?,
+        keys: get(row, "keys")?,
+    })
+}

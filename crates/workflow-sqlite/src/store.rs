@@ -1,0 +1,216 @@
+//! The seam, statement by statement: each write carries its guards in its own `WHERE`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Row, SqliteConnection};
+use uuid::Uuid;
+use workflow::seam::{
+    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Take, Taken, To,
+};
+use workflow::{FINISHED, Key, StagedJob, Store, StoreError};
+
+use crate::error::harmless;
+use crate::rows::{self, micros};
+use crate::sqlite::Sqlite;
+use crate::tx::Tx;
+
+impl Store for Sqlite {
+    type Conn = SqliteConnection;
+    type Tx = Tx;
+
+    async fn insert(&self, new: &NewKey) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let insert = self
+            .now(self.sql.insert)
+            .bind(new.id)
+            .bind(&new.scope)
+            .bind(&new.value)
+            .bind(&new.workflow)
+            .bind(i64::from(new.version))
+            .bind(&new.digest[..])
+            .bind(new.digest_version)
+            .bind(&new.effect_seed[..])
+            .bind(new.generation)
+            .bind(&new.request_method)
+            .bind(&new.request_path)
+            .bind(&new.request_params)
+            .bind(new.claim_id)
+            .bind(micros(new.lease));
+        let inserted = self.write("claiming", insert).await?;
+        inserted.map(|row| rows::time(row.get(0))).transpose()
+    }
+
+    async fn take(&self, take: Take<'_>) -> Result<Option<Taken>, StoreError> {
+        let points = serde_json::to_string(take.points).map_err(|e| StoreError::Damaged(e.to_string()))?;
+        let update = self
+            .now(self.sql.take)
+            .bind(take.scope)
+            .bind(take.value)
+            .bind(take.workflow)
+            .bind(take.claim_id)
+            .bind(take.digest)
+            .bind(points)
+            .bind(micros(take.lease));
+        self.write("claiming", update).await?.as_ref().map(rows::taken).transpose()
+    }
+
+    async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        let found = self.now(self.sql.find).bind(key.scope()).bind(key.value());
+        let found = found.fetch_optional(&self.pool).await.map_err(harmless("looking up a key"))?;
+        found.as_ref().map(rows::record).transpose()
+    }
+
+    async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin_write().await
+    }
+
+    async fn advance_in(
+        &self,
+        tx: &mut Tx,
+        lease: Lease,
+        advance: Advance<'_>,
+        jobs: &[StagedJob],
+    ) -> Result<DateTime<Utc>, StoreError> {
+        self.stage(tx, lease.id, jobs).await?;
+        self.advanced(tx, lease, advance).await
+    }
+
+    async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
+        tx.commit().await
+    }
+
+    async fn rollback(&self, tx: Tx) {
+        tx.rollback().await;
+    }
+
+    async fn advance(&self, lease: Lease, advance: Advance<'_>) -> Result<DateTime<Utc>, StoreError> {
+        let mut tx = self.begin_write().await?;
+        match self.advanced(&mut tx, lease, advance).await {
+            Ok(at) => tx.commit().await.map(|()| at),
+            Err(error) => {
+                tx.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
+        let update = self.now(self.sql.begin_attempt).bind(lease.id).bind(lease.fence).bind(micros(ttl));
+        match self.execute("counting an attempt", update).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::LeaseLost),
+        }
+    }
+
+    async fn release(&self, lease: Lease, error: Option<&str>) -> Result<(), StoreError> {
+        let update = sqlx::query(self.sql.release).bind(lease.id).bind(lease.fence).bind(error);
+        self.execute("giving a lease back", update).await.map(drop)
+    }
+
+    async fn settle(&self, lease: Lease) -> Result<Option<Position>, StoreError> {
+        let found = self.write("settling a doubt", sqlx::query(self.sql.settle).bind(lease.id)).await?;
+        found.as_ref().map(rows::position).transpose()
+    }
+
+    fn heart(&self) -> Self {
+        let options = self.pool.options().clone().min_connections(0).max_connections(1);
+        let pool = options.connect_lazy_with((*self.pool.connect_options()).clone());
+        Self { pool, ..self.clone() }
+    }
+
+    async fn heartbeat(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Beat>, StoreError> {
+        let mut tx = self.begin_write().await?;
+        let mut beats = Vec::with_capacity(leases.len());
+        for lease in leases {
+            let beat = self.now(self.sql.heartbeat).bind(micros(ttl)).bind(lease.id).bind(lease.fence);
+            let beat = beat.execute(&mut *tx).await.map_err(harmless("extending leases"))?;
+            beats.push(if beat.rows_affected() == 1 { Beat::Renewed } else { Beat::Lost });
+        }
+        tx.commit().await.map(|()| beats)
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
+        let list = self
+            .now(self.sql.list)
+            .bind(&filter.scope)
+            .bind(&filter.workflow)
+            .bind(filter.status.map(|status| status.as_str()))
+            .bind(&filter.recovery_point)
+            .bind(filter.after)
+            .bind(filter.page());
+        let list = list.fetch_all(&self.pool).await.map_err(harmless("listing keys"))?;
+        list.iter().map(rows::record).collect()
+    }
+
+    async fn journal(&self, ids: &[Uuid]) -> Result<Vec<PointRow>, StoreError> {
+        let mut points = Vec::new();
+        let mut conn = self.pool.acquire().await.map_err(harmless("reading the journal"))?;
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        for id in ids {
+            let rows = sqlx::query(self.sql.journal).bind(id).fetch_all(&mut *conn).await;
+            for row in rows.map_err(harmless("reading the journal"))? {
+                points.push(rows::point(&row)?);
+            }
+        }
+        Ok(points)
+    }
+
+    async fn census(&self) -> Result<Vec<Census>, StoreError> {
+        let rows =
+            sqlx::query(self.sql.census).fetch_all(&self.pool).await.map_err(harmless("counting keys"))?;
+        rows.iter().map(rows::census).collect()
+    }
+}
+
+impl Sqlite {
+    /// The guarded move and the row of the point that was reached.
+    async fn advanced(
+        &self,
+        conn: &mut SqliteConnection,
+        lease: Lease,
+        advance: Advance<'_>,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let (sql, name, data) = match advance.to {
+            To::Point { name, data } => (self.sql.advance, name, Some(data)),
+            To::Finished { .. } => (self.sql.finish, FINISHED, None),
+        };
+        let moved = self.now(sql).bind(lease.id).bind(lease.fence).bind(advance.prev);
+        let moved = match advance.to {
+            To::Point { name, .. } => moved.bind(name).bind(micros(advance.lease)),
+            To::Finished { response, retention } => moved
+                .bind(i32::from(response.code))
+                .bind(&response.headers)
+                .bind(&response.body)
+                .bind(micros(retention)),
+        };
+        let moved = moved.fetch_optional(&mut *conn).await.map_err(harmless("advancing"))?;
+        let reached_at: i64 = moved.ok_or(StoreError::LeaseLost)?.get(0);
+        let point = sqlx::query(self.sql.point)
+            .bind(lease.id)
+            .bind(advance.seq)
+            .bind(name)
+            .bind(data)
+            .bind(advance.step)
+            .bind(advance.attempts)
+            .bind(advance.first_attempt_at.timestamp_micros())
+            .bind(reached_at)
+            .bind(lease.fence);
+        point.execute(conn).await.map_err(harmless("advancing"))?;
+        rows::time(reached_at)
+    }
+
+    async fn stage(
+        &self,
+        conn: &mut SqliteConnection,
+        key_id: Uuid,
+        jobs: &[StagedJob],
+    ) -> Result<(), StoreError> {
+        for job in jobs {
+            let staged =
+                self.now(self.sql.stage).bind(job.message_id).bind(key_id).bind(&job.kind).bind(&job.payload);
+            staged.execute(&mut *conn).await.map_err(harmless("staging a job"))?;
+        }
+        Ok(())
+    }
+}
