@@ -1,1 +1,4 @@
-fn main() {}
+//! What holds across the crates, on real databases.
+
+mod cancelled_begin;
+mod databases;
