@@ -25,7 +25,11 @@ async fn cancelled<T>(future: impl Future<Output = T>, polls: usize) -> bool {
 
 /// Writes through the pool and looks from outside: a write inside somebody's forgotten transaction is not seen.
 async fn assert_writes_are_kept(pool: &PgPool, watcher: &PgPool, round: i64) {
-    sqlx::query("INSERT INTO kept VALUES ($1)").bind(round).execute(pool).await.expect("a write after a cancel");
+    sqlx::query("INSERT INTO kept VALUES ($1)")
+        .bind(round)
+        .execute(pool)
+        .await
+        .expect("a write after a cancel");
     let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM kept WHERE round = $1")
         .bind(round)
         .fetch_one(watcher)

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{ConnectOptions, Connection, Executor, postgres::PgConnectOptions};
 use tempfile::TempDir;
+use workflow::Clock;
+use workflow_postgres::Postgres;
+use workflow_sqlite::Sqlite;
 
 /// A database of its own for one test. Its files go with it; a PostgreSQL database goes with the server.
 #[derive(Clone)]
@@ -32,4 +35,22 @@ pub(crate) async fn postgres() -> Database {
     conn.close().await.expect("closing");
     let url = options.database(&name).to_url_lossy().to_string();
     Database { url, _dir: None }
+}
+
+/// A migrated store in a database of its own, and its clock.
+pub(crate) async fn sqlite_store() -> (Database, Sqlite, Clock) {
+    let (database, clock) = (sqlite(), Clock::default());
+    let options = workflow_sqlite::Options::default().clock(clock.clone());
+    let store = Sqlite::connect(&database.url, options).await.expect("opens");
+    store.migrate().await.expect("migrates");
+    (database, store, clock)
+}
+
+/// A migrated store in a database of its own, and its clock.
+pub(crate) async fn postgres_store() -> (Database, Postgres, Clock) {
+    let (database, clock) = (postgres().await, Clock::default());
+    let options = workflow_postgres::Options::default().clock(clock.clone()).pool_size(8);
+    let store = Postgres::connect(&database.url, options).await.expect("connects");
+    store.migrate().await.expect("migrates");
+    (database, store, clock)
 }

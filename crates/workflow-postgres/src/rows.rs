@@ -27,9 +27,13 @@ where
     row.try_get(column).map_err(|e| StoreError::Damaged(e.to_string()))
 }
 
+pub(crate) fn lease(row: &PgRow) -> Result<Lease, StoreError> {
+    Ok(Lease { id: get(row, "id")?, fence: get(row, "fence")? })
+}
+
 pub(crate) fn taken(row: &PgRow) -> Result<Taken, StoreError> {
     Ok(Taken {
-        lease: Lease { id: get(row, "id")?, fence: get(row, "fence")? },
+        lease: lease(row)?,
         recovery_point: get(row, "recovery_point")?,
         seq: get(row, "seq")?,
         data: get(row, "data")?,

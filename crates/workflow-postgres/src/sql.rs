@@ -123,17 +123,17 @@ statements! {
         FROM (
             SELECT id FROM {prefix}idempotency_keys
                 JOIN unnest($3::uuid[], $4::int8[]) AS mine (id, fence) USING (id, fence)
-            WHERE status IN ('running', 'undoing')
+            WHERE status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL
             ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
         ) AS free
         WHERE held.id = free.id
-        RETURNING held.id";
+        RETURNING held.id, held.fence";
 
     /// Which leases are still ours: what the heartbeat did not get is lost only if it is not among these.
     held = "
-        SELECT id FROM {prefix}idempotency_keys JOIN unnest($1::uuid[], $2::int8[]) AS mine (id, fence)
-            USING (id, fence)
-        WHERE status IN ('running', 'undoing')";
+        SELECT id, fence FROM {prefix}idempotency_keys
+            JOIN unnest($1::uuid[], $2::int8[]) AS mine (id, fence) USING (id, fence)
+        WHERE status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL";
 
     journal = "
         SELECT key_id, seq, name, step, attempts, first_attempt_at, reached_at, fence
@@ -141,5 +141,5 @@ statements! {
 
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys
-        WHERE status <> 'finished' GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
+        WHERE finished_at IS NULL GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
 }

@@ -125,19 +125,19 @@ impl Store for Postgres {
         let fences: Vec<i64> = leases.iter().map(|lease| lease.fence).collect();
         let extend = self.now(self.sql.heartbeat).bind(interval(ttl)).bind(&ids).bind(&fences);
         let renewed = extend.fetch_all(&self.pool).await.map_err(committing("extending leases"))?;
-        let renewed: HashSet<Uuid> = renewed.iter().map(|row| row.get(0)).collect();
+        let renewed: HashSet<Lease> = renewed.iter().map(rows::lease).collect::<Result<_, _>>()?;
         let mut held = HashSet::new();
         if renewed.len() < leases.len() {
             let look = sqlx::query(self.sql.held).bind(&ids).bind(&fences).fetch_all(&self.pool).await;
-            held =
-                look.map_err(harmless("extending leases"))?.iter().map(|row| row.get::<Uuid, _>(0)).collect();
+            let look = look.map_err(harmless("extending leases"))?;
+            held = look.iter().map(rows::lease).collect::<Result<_, _>>()?;
         }
-        let beat = |id: &Uuid| match (renewed.contains(id), held.contains(id)) {
+        let beat = |lease: &Lease| match (renewed.contains(lease), held.contains(lease)) {
             (true, _) => Beat::Renewed,
             (false, true) => Beat::Missed,
             (false, false) => Beat::Lost,
         };
-        Ok(ids.iter().map(beat).collect())
+        Ok(leases.iter().map(beat).collect())
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {

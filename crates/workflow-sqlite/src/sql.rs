@@ -107,7 +107,7 @@ statements! {
 
     heartbeat = "
         UPDATE {prefix}idempotency_keys SET lease_expires_at = {now} + $2
-        WHERE id = $3 AND fence = $4 AND status IN ('running', 'undoing')";
+        WHERE id = $3 AND fence = $4 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL";
 
     journal = "
         SELECT key_id, seq, name, step, attempts, first_attempt_at, reached_at, fence
@@ -115,5 +115,5 @@ statements! {
 
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys
-        WHERE status <> 'finished' GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
+        WHERE finished_at IS NULL GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
 }

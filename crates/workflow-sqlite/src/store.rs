@@ -15,6 +15,9 @@ use crate::rows::{self, micros};
 use crate::sqlite::Sqlite;
 use crate::tx::Tx;
 
+/// How long a heartbeat waits for the one writer of the file: a step that writes for longer is missed, not waited for.
+const HEARTBEAT_WAIT: Duration = Duration::from_secs(1);
+
 impl Store for Sqlite {
     type Conn = SqliteConnection;
     type Tx = Tx;
@@ -119,7 +122,10 @@ impl Store for Sqlite {
     }
 
     async fn heartbeat(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Beat>, StoreError> {
-        let mut tx = self.begin_write().await?;
+        let Ok(tx) = tokio::time::timeout(HEARTBEAT_WAIT.min(ttl / 4), self.begin_write()).await else {
+            return Ok(vec![Beat::Missed; leases.len()]);
+        };
+        let mut tx = tx?;
         let mut beats = Vec::with_capacity(leases.len());
         for lease in leases {
             let beat = self.now(self.sql.heartbeat).bind(micros(ttl)).bind(lease.id).bind(lease.fence);

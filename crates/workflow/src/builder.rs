@@ -2,9 +2,9 @@
 
 use std::marker::PhantomData;
 
-use crate::step::{AtomicStep, Erase, ErasedStep, ForeignStep};
+use crate::step::{AtomicStep, End, Erase, ErasedStep, ForeignStep};
 use crate::workflow::{StepEntry, Workflow};
-use crate::{Outcome, RecoveryPoint, Response};
+use crate::{Outcome, RecoveryPoint};
 
 /// What the last line of a workflow was: it decides which modifiers exist.
 pub mod last {
@@ -18,7 +18,7 @@ pub mod last {
 
 /// A workflow that is being written: it stands at the recovery point `At`.
 ///
-/// [`build`](Builder::build) exists only where `At` is [`Response`]. The order of the steps and the data that they
+/// [`build`](Builder::build) takes only a builder that stands at a [`Response`](crate::Response). The order of the steps and the data that they
 /// hand on are checked by the compiler; names are checked when the runner is built.
 pub struct Builder<C, A, In, At, Last = last::Nothing> {
     name: &'static str,
@@ -35,12 +35,13 @@ impl<C, A, In: RecoveryPoint> Workflow<C, A, In> {
     }
 }
 
+// `At` has no bound here: the steps' own traits have it, and say what is wrong with a step; a bound here would make
+// the compiler say that there is no such method.
 impl<C, A, In, At, L> Builder<C, A, In, At, L>
 where
     C: Send + 'static,
     A: Send + Sync + 'static,
     In: RecoveryPoint,
-    At: RecoveryPoint,
 {
     /// An **atomic** step from here: its writes and the point that it reaches are one transaction.
     ///
@@ -73,10 +74,10 @@ where
         self.steps.push(StepEntry {
             name,
             effect_name: name,
-            from: At::NAME,
-            aliases: At::ALIASES,
+            from: step.from,
+            aliases: step.aliases,
             reaches,
-            run: step.0,
+            run: step.run,
         });
         Builder { name: self.name, version: self.version, steps: self.steps, at: PhantomData }
     }
@@ -103,9 +104,12 @@ impl<C, A, In, At> Builder<C, A, In, At> {
     }
 }
 
-impl<C, A, In: RecoveryPoint, L> Builder<C, A, In, Response, L> {
-    /// The workflow. It exists only when the last step reaches a [`Response`].
-    pub fn build(self) -> Workflow<C, A, In> {
+impl<C, A, In: RecoveryPoint, At, L> Builder<C, A, In, At, L> {
+    /// The workflow. It exists only when the last step reaches a [`Response`](crate::Response).
+    pub fn build(self) -> Workflow<C, A, In>
+    where
+        At: End,
+    {
         Workflow::of(self.name, self.version, self.steps)
     }
 }

@@ -37,8 +37,19 @@ pub(crate) enum Run<C, A, In> {
     Foreign(ForeignRun<A, In>),
 }
 
-/// An erased step, in the hands of the builder.
-pub struct ErasedStep<C, A, In>(pub(crate) Run<C, A, In>);
+/// An erased step, in the hands of the builder. The names of its point come with it, so that only [`Erase`], the
+/// second stage, has to ask for a [`RecoveryPoint`].
+pub struct ErasedStep<C, A, In> {
+    pub(crate) from: &'static str,
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) run: Run<C, A, In>,
+}
+
+impl<C, A, In> ErasedStep<C, A, In> {
+    fn from<At: RecoveryPoint>(run: Run<C, A, In>) -> Self {
+        Self { from: At::NAME, aliases: At::ALIASES, run }
+    }
+}
 
 /// Implemented for every `async fn(Cx, I) -> Result<O, E>` whose future is `Send`.
 pub trait StepFn<'c, Cx: 'c, I>: Send + Sync + 'static {
@@ -89,7 +100,8 @@ trait Impossible {}
 #[diagnostic::on_unimplemented(
     message = "this is not an atomic step from recovery point `{At}`",
     label = "expected `async fn(Atomic<'_, {C}, {A}, {In}>, {At}) -> Step<…>`",
-    note = "an atomic step takes `Atomic` (a foreign one goes to `.foreign`) and the point that the line above reaches"
+    note = "an atomic step takes `Atomic` (a foreign one goes to `.foreign`) and the point that the line above reaches",
+    note = "it returns `Step<…>` or another `Result`: a recovery point or a `Response`, or why it reached none"
 )]
 pub trait AtomicStep<C, A, In, At, Kind> {
     /// What it reaches.
@@ -111,7 +123,8 @@ impl<C, A, In, At, F: Impossible> AtomicStep<C, A, In, At, Neither> for F {
 #[diagnostic::on_unimplemented(
     message = "this is not a foreign step from recovery point `{At}`",
     label = "expected `async fn(Foreign<'_, {A}, {In}>, {At}) -> Step<…>`",
-    note = "a foreign step takes `Foreign`, never the transaction (an atomic one goes to `.atomic`), and the point that the line above reaches"
+    note = "a foreign step takes `Foreign`, never the transaction (an atomic one goes to `.atomic`), and the point that the line above reaches",
+    note = "it returns `Step<…>` or another `Result`: a recovery point or a `Response`, or why it reached none"
 )]
 pub trait ForeignStep<A, In, At, Kind> {
     /// What it reaches.
@@ -128,6 +141,16 @@ where
 impl<A, In, At, F: Impossible> ForeignStep<A, In, At, Neither> for F {
     type To = Response;
 }
+
+/// The end of a workflow: a [`Response`] and nothing else.
+#[diagnostic::on_unimplemented(
+    message = "this workflow never answers: its last step reaches `{Self}`",
+    label = "no step goes on from `{Self}`",
+    note = "a workflow is built when its last step reaches a `Response`"
+)]
+pub trait End {}
+
+impl End for Response {}
 
 /// Forgets the types of a step's points.
 pub trait Erase<F, C, A, In, At> {
@@ -147,7 +170,7 @@ where
 {
     fn erase(step: F) -> ErasedStep<C, A, In> {
         let step = Arc::new(step);
-        ErasedStep(Run::Atomic(Box::new(move |cx, data| {
+        ErasedStep::from::<At>(Run::Atomic(Box::new(move |cx, data| {
             let step = step.clone();
             Box::pin(async move {
                 let at = serde_json::from_slice::<At>(data).map_err(Stop::Unreadable)?;
@@ -169,7 +192,7 @@ where
 {
     fn erase(step: F) -> ErasedStep<C, A, In> {
         let step = Arc::new(step);
-        ErasedStep(Run::Foreign(Box::new(move |cx, data| {
+        ErasedStep::from::<At>(Run::Foreign(Box::new(move |cx, data| {
             let step = step.clone();
             Box::pin(async move {
                 let at = serde_json::from_slice::<At>(data).map_err(Stop::Unreadable)?;

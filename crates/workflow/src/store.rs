@@ -44,7 +44,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Writes the jobs and moves the key to the point or the response that its step has reached, inside the
     /// step's transaction, as its last statement. Returns when the next step's first attempt is recorded.
     ///
-    /// Fails with [`StoreError::LeaseLost`] unless exactly this lease, at exactly the previous point, is `running`.
+    /// Fails with [`StoreError::LeaseLost`] unless exactly this lease, at exactly the previous point, is `running`; a
+    /// lease that ran out and was not taken is still this one. What was reached, the response included, gets a row
+    /// in the journal.
     fn advance_in(
         &self,
         tx: &mut Self::Tx,
@@ -74,7 +76,7 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Gives the lease back, so that anybody may claim the key at once, and keeps why. The claim then does not
-    /// count as a crash. A lease that is lost already is left alone.
+    /// count as a crash, however often it is released. A lease that is lost already is left alone.
     fn release(
         &self,
         lease: Lease,
@@ -88,8 +90,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// A handle for the heartbeat, with one connection of its own, made on the runtime that calls this.
     fn heart(&self) -> Self;
 
-    /// Extends leases, in one statement; does not wait for locked rows. One answer a
-    /// lease, in the same order.
+    /// Extends leases, in one commit. One answer a lease, in the same order: who is locked out just then is missed,
+    /// not waited for; a released lease is lost; one that ran out and was not taken is extended.
     fn heartbeat(
         &self,
         leases: &[Lease],

@@ -1,0 +1,197 @@
+//! The tables in memory and the statements on them. A statement that fails has changed nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+use workflow::seam::{
+    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, Take, Taken, To,
+};
+use workflow::{FINISHED, Key, StagedJob, StoreError};
+
+use super::row::Row;
+
+/// All tables. A clone is a transaction's own copy; it shares the rows that the transaction does not change.
+#[derive(Clone, Default)]
+pub(super) struct Database {
+    rows: BTreeMap<Uuid, Arc<Row>>,
+    ids: HashMap<(String, String), Uuid>,
+    pub(super) jobs: Vec<StagedJob>,
+    /// What the application's steps have written.
+    pub(super) pad: BTreeMap<String, Value>,
+}
+
+impl Database {
+    pub(super) fn insert(
+        &mut self,
+        new: &NewKey,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let name = (new.scope.clone(), new.value.clone());
+        if self.ids.contains_key(&name) {
+            return Ok(None);
+        }
+        if self.rows.contains_key(&new.id) {
+            return Err(StoreError::Refused {
+                doing: "claim",
+                source: "the row's id was used before".into(),
+            });
+        }
+        self.ids.insert(name, new.id);
+        self.rows.insert(new.id, Arc::new(Row::new(new, now)));
+        Ok(Some(now))
+    }
+
+    pub(super) fn take(&mut self, take: Take<'_>, now: DateTime<Utc>) -> Option<Taken> {
+        let id = *self.ids.get(&(take.scope.to_owned(), take.value.to_owned()))?;
+        let row = self.row(id)?;
+        if !row.is_claimable(&take, now) {
+            return None;
+        }
+        // A claim whose reply was lost is taken again: it is one attempt.
+        if row.claim_id != take.claim_id {
+            row.attempts += 1;
+            row.step_attempts += 1;
+        }
+        row.fence += 1;
+        row.claim_id = take.claim_id;
+        row.lease_expires_at = Some(now + take.lease);
+        row.last_run_at = now;
+        Some(row.taken())
+    }
+
+    pub(super) fn find(&self, key: &Key, now: DateTime<Utc>) -> Option<Record> {
+        let id = self.ids.get(&(key.scope().to_owned(), key.value().to_owned()))?;
+        self.rows.get(id).map(|row| row.record(now))
+    }
+
+    pub(super) fn advance(
+        &mut self,
+        lease: Lease,
+        advance: &Advance<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let row = self.row(lease.id).filter(|row| {
+            row.fence == lease.fence && row.recovery_point == advance.prev && row.status == Status::Running
+        });
+        let row = row.ok_or(StoreError::LeaseLost)?;
+        row.points.push(point(lease, advance, now));
+        row.seq = advance.seq;
+        row.recovery_point = name(advance.to).to_owned();
+        (row.attempts, row.last_error) = (1, None);
+        match advance.to {
+            To::Point { data, .. } => {
+                row.data = Some(data.to_vec());
+                (row.step_attempts, row.first_attempt_at) = (1, Some(now));
+                row.lease_expires_at = Some(now + advance.lease);
+            }
+            // Memory forgets nothing, so that nothing is kept of the retention.
+            To::Finished { response, retention: _ } => {
+                row.data = None;
+                // There is no next step.
+                (row.step_attempts, row.first_attempt_at) = (0, None);
+                row.status = Status::Finished;
+                row.response = Some(response.clone());
+                row.finished_at = Some(now);
+                row.lease_expires_at = None;
+            }
+        }
+        Ok(now)
+    }
+
+    pub(super) fn begin_attempt(
+        &mut self,
+        lease: Lease,
+        ttl: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let row = self.row(lease.id).filter(|row| row.fence == lease.fence && row.status == Status::Running);
+        let row = row.ok_or(StoreError::LeaseLost)?;
+        row.step_attempts += 1;
+        row.lease_expires_at = Some(now + ttl);
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, lease: Lease, error: Option<&str>) {
+        // A release that is repeated because its reply was lost finds no lease, and counts nothing.
+        if let Some(row) = self.row(lease.id).filter(|row| row.is_leased_to(lease)) {
+            row.lease_expires_at = None;
+            row.attempts = (row.attempts - 1).max(0);
+            row.last_error = error.map(str::to_owned);
+        }
+    }
+
+    pub(super) fn heartbeat(&mut self, leases: &[Lease], ttl: Duration, now: DateTime<Utc>) -> Vec<Beat> {
+        let beat = |lease: &Lease| match self.row(lease.id).filter(|row| row.is_leased_to(*lease)) {
+            Some(row) => {
+                row.lease_expires_at = Some(now + ttl);
+                Beat::Renewed
+            }
+            None => Beat::Lost,
+        };
+        leases.iter().map(beat).collect()
+    }
+
+    pub(super) fn settle(&self, id: Uuid) -> Option<Position> {
+        self.rows.get(&id).map(|row| row.position())
+    }
+
+    pub(super) fn list(&self, filter: &Filter, now: DateTime<Utc>) -> Vec<Record> {
+        let is =
+            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        let rows = self.rows.iter().filter(|(id, row)| {
+            filter.after.is_none_or(|after| **id > after)
+                && is(&filter.scope, &row.key.scope)
+                && is(&filter.workflow, &row.key.workflow)
+                && is(&filter.recovery_point, &row.recovery_point)
+                && filter.status.is_none_or(|status| status == row.status)
+        });
+        let page = usize::try_from(filter.page()).unwrap_or(usize::MAX);
+        rows.take(page).map(|(_, row)| row.record(now)).collect()
+    }
+
+    pub(super) fn journal(&self, ids: &[Uuid]) -> Vec<PointRow> {
+        let rows = self.rows.iter().filter(|(id, _)| ids.contains(id));
+        rows.flat_map(|(_, row)| row.points.iter().cloned()).collect()
+    }
+
+    pub(super) fn census(&self) -> Vec<Census> {
+        let mut count = BTreeMap::<_, i64>::new();
+        for row in self.rows.values().filter(|row| row.status != Status::Finished) {
+            *count.entry((&row.key.workflow, &row.recovery_point)).or_default() += 1;
+        }
+        let census = count.into_iter().map(|((workflow, recovery_point), keys)| Census {
+            workflow: workflow.clone(),
+            recovery_point: recovery_point.clone(),
+            keys,
+        });
+        census.collect()
+    }
+
+    fn row(&mut self, id: Uuid) -> Option<&mut Row> {
+        self.rows.get_mut(&id).map(Arc::make_mut)
+    }
+}
+
+fn name(to: To<'_>) -> &str {
+    match to {
+        To::Point { name, .. } => name,
+        To::Finished { .. } => FINISHED,
+    }
+}
+
+fn point(lease: Lease, advance: &Advance<'_>, now: DateTime<Utc>) -> PointRow {
+    PointRow {
+        key_id: lease.id,
+        seq: advance.seq,
+        name: name(advance.to).to_owned(),
+        step: advance.step.to_owned(),
+        attempts: advance.attempts,
+        first_attempt_at: advance.first_attempt_at,
+        reached_at: now,
+        fence: lease.fence,
+    }
+}
