@@ -4,4 +4,3 @@ mod cancelled_begin;
 mod conformance;
 mod databases;
 mod effect_key;
-mod ui;

@@ -1,7 +1,7 @@
 //! Compile errors are part of the API: each is pinned, in the user's words.
 //!
 //! They are the words of one compiler; another says the same a little differently, so there they are not compared.
-//! After a change on purpose `TRYBUILD=overwrite cargo test -p tests ui` writes them anew: read them before you commit.
+//! After a change on purpose `TRYBUILD=overwrite cargo test -p ui-tests` writes them anew: read them before you commit.
 
 use std::process::Command;
 
@@ -29,21 +29,22 @@ const WRONG: [&str; 15] = [
 #[test]
 fn a_right_workflow_compiles_and_a_wrong_one_says_why_not() {
     let cases = trybuild::TestCases::new();
-    cases.pass("ui/checkout.rs");
+    cases.pass("cases/checkout.rs");
     let rustc = rustc().unwrap();
     if !rustc.starts_with(RUSTC) {
         eprintln!("the messages are pinned for {RUSTC}x and not compared with those of {rustc}");
         return;
     }
     for wrong in WRONG {
-        cases.compile_fail(format!("ui/{wrong}.rs"));
+        cases.compile_fail(format!("cases/{wrong}.rs"));
     }
 }
 
 #[test]
 fn every_case_is_listed() {
     let mut listed: Vec<_> = WRONG.iter().map(|wrong| format!("{wrong}.stderr")).collect();
-    let files = std::fs::read_dir("ui").unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let files =
+        std::fs::read_dir("cases").unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     let mut pinned: Vec<_> = files.filter(|name| name.ends_with(".stderr")).collect();
     listed.sort();
     pinned.sort();

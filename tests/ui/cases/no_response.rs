@@ -1,0 +1,19 @@
+//! The workflow never answers.
+
+#[path = "shop/mod.rs"]
+mod shop;
+
+use shop::*;
+
+use workflow::Workflow;
+
+fn checkout() -> Workflow<Conn, Shop, Cart> {
+    Workflow::new("checkout")
+        .atomic("create_order", create_order)
+        .foreign("capture_payment", capture_payment)
+        .build()
+}
+
+fn main() {
+    checkout();
+}
