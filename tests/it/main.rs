@@ -2,5 +2,6 @@
 
 mod cancelled_begin;
 mod conformance;
+mod crash_matrix;
 mod databases;
 mod effect_key;
