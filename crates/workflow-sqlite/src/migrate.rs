@@ -11,15 +11,18 @@ use crate::error::harmless;
 use crate::names::Names;
 use crate::tx::Tx;
 
-/// One migration, as it would be run.
+/// One migration, as it is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Migration {
     /// Its number, from 1.
     pub version: i64,
     /// Its name.
     pub name: &'static str,
-    /// Its statements, with the tables' names filled in.
+    /// Its statements, with the tables' names filled in, and the line that records it: who runs it by other means, in
+    /// one transaction, has done what [`migrate`](crate::Sqlite::migrate) does.
     pub sql: String,
+    checksum: Vec<u8>,
 }
 
 const FILES: [(i64, &str, &str); 2] = [
@@ -30,19 +33,28 @@ const FILES: [(i64, &str, &str); 2] = [
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS {prefix}migrations (
         version integer PRIMARY KEY, name text NOT NULL, checksum blob NOT NULL, applied_at integer NOT NULL
-    ) STRICT";
+    ) STRICT;
+";
 const EXISTS: &str =
     "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{prefix}migrations'";
 const APPLIED: &str = "SELECT version, checksum FROM {prefix}migrations ORDER BY version";
-const RECORD: &str = "INSERT INTO {prefix}migrations (version, name, checksum, applied_at)
-    VALUES ($1, $2, $3, CAST(unixepoch('subsec') * 1000000 AS INTEGER))";
+const RECORD: &str = "
+    INSERT INTO {prefix}migrations (version, name, checksum, applied_at)
+    VALUES ({version}, '{name}', X'{checksum}', CAST(unixepoch('subsec') * 1000000 AS INTEGER));
+";
 
 /// All migrations, with these names.
 pub(crate) fn all(names: &Names) -> Vec<Migration> {
-    FILES
-        .iter()
-        .map(|(version, name, sql)| Migration { version: *version, name, sql: names.render(sql) })
-        .collect()
+    let migration = |&(version, name, text): &(i64, &'static str, &str)| {
+        let checksum = Sha256::digest(text.as_bytes()).to_vec();
+        let record = RECORD
+            .replace("{version}", &version.to_string())
+            .replace("{name}", name)
+            .replace("{checksum}", &hex(&checksum));
+        let sql = names.render(&[CREATE, text, &record].concat());
+        Migration { version, name, sql, checksum }
+    };
+    FILES.iter().map(migration).collect()
 }
 
 /// Brings the tables up to date: everything in one write transaction, which is the lock.
@@ -56,11 +68,6 @@ pub(crate) async fn migrate(
     let applied = applied(&mut tx, names).await?;
     for migration in missing(all(names), &applied)? {
         run(&mut tx, &migration.sql).await?;
-        let record = sqlx::query(sqlx::AssertSqlSafe(names.render(RECORD)))
-            .bind(migration.version)
-            .bind(migration.name)
-            .bind(checksum(&migration.sql));
-        record.execute(&mut *tx).await.map_err(harmless("migrating"))?;
     }
     tx.commit().await
 }
@@ -97,7 +104,7 @@ fn missing(all: Vec<Migration>, applied: &[(i64, Vec<u8>)]) -> Result<Vec<Migrat
     for migration in all {
         match applied.iter().find(|(version, _)| *version == migration.version) {
             None => missing.push(migration),
-            Some((_, sum)) if *sum == checksum(&migration.sql) => {}
+            Some((_, sum)) if *sum == migration.checksum => {}
             Some(_) => refused(format!(
                 "migration {} ({}) was applied with other contents",
                 migration.version, migration.name
@@ -107,8 +114,8 @@ fn missing(all: Vec<Migration>, applied: &[(i64, Vec<u8>)]) -> Result<Vec<Migrat
     Ok(missing)
 }
 
-fn checksum(sql: &str) -> Vec<u8> {
-    Sha256::digest(sql.as_bytes()).to_vec()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn refused(why: String) -> Result<(), StoreError> {
