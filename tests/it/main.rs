@@ -1,9 +1,18 @@
 //! What holds across the crates, on real databases.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that meets what it did not expect has failed"
+)]
+
 mod adoption;
 mod cancelled_begin;
 mod conformance;
 mod connections;
 mod crash_matrix;
 mod databases;
+mod definition;
 mod effect_key;
+mod runner;
+mod tidy;

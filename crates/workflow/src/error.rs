@@ -62,7 +62,7 @@ pub enum Error {
         workflow: String,
     },
     /// A step failed in a way that may pass. The key stays at its point, free to be claimed: ask again.
-    #[error("key {key}: step `{step}` failed at recovery point `{point}`: {source}")]
+    #[error("key {key}: step `{step}` failed at recovery point `{point}` and may be tried again")]
     Step {
         /// The key.
         key: Key,
