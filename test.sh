@@ -3,7 +3,7 @@
 # PostgreSQL), it installs first. Arguments go to `cargo test`:
 #
 #   ./test.sh                   everything
-#   ./test.sh -p tests ui       what is named so in one package
+#   ./test.sh -p tests tidy     what is named so in one package
 #
 # With DATABASE_URL set, that server is used, and nothing is installed but a C compiler.
 set -euo pipefail

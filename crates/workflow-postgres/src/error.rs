@@ -3,15 +3,15 @@
 use sqlx::error::DatabaseError;
 use workflow::StoreError;
 
-/// SQLSTATE classes that pass: connection exception, insufficient resources, operator intervention.
-const PASSING_CLASSES: [&str; 3] = ["08", "53", "57"];
+/// SQLSTATE classes that pass: insufficient resources, operator intervention.
+const PASSING_CLASSES: [&str; 2] = ["53", "57"];
 
 /// Single codes that pass: serialization failure, deadlock, lock timeout, idle-in-transaction timeout, and a server
 /// that is read-only because it is not the primary any more.
 const PASSING: [&str; 5] = ["40001", "40P01", "55P03", "25P03", "25006"];
 
-/// A server that is shutting down or lost its standby may say so after it has committed.
-const AMBIGUOUS: [&str; 3] = ["57P01", "57P02", "57P05"];
+/// What means that the server, or the pooler before it, has gone: it may say so after it has committed.
+const GONE: [&str; 2] = ["08", "57P"];
 
 /// An error of a statement that commits nothing.
 pub(crate) fn harmless(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
@@ -31,7 +31,7 @@ fn classified(doing: &'static str, error: sqlx::Error, commits: bool) -> StoreEr
     }
     let class = match &error {
         sqlx::Error::Database(e) => match code(&**e) {
-            code if AMBIGUOUS.contains(&&*code) => Class::Broken,
+            code if GONE.iter().any(|gone| code.starts_with(gone)) => Class::Broken,
             code if PASSING.contains(&&*code) => Class::Passing,
             code if PASSING_CLASSES.iter().any(|class| code.starts_with(class)) => Class::Passing,
             _ => Class::Refused,

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
@@ -23,6 +24,9 @@ const SETTINGS: [(&str, &str); 3] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
 ];
+
+/// How long a connection is waited for: well under a lease, so that a full pool is tried again in time.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The store in PostgreSQL 13 or newer: for many processes on many hosts. Cheap to clone.
 #[derive(Clone)]
@@ -55,7 +59,7 @@ impl Postgres {
             .map_err(harmless("reading the database's URL"))?
             .application_name("workflow")
             .options(SETTINGS);
-        let pool = PgPoolOptions::new().max_connections(options.pool_size);
+        let pool = PgPoolOptions::new().max_connections(options.pool_size).acquire_timeout(ACQUIRE_TIMEOUT);
         let pool = pool.connect_with(connect).await.map_err(harmless("connecting"))?;
         Self::from_pool(pool, options)
     }

@@ -6,8 +6,8 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
-use workflow::StoreError;
 use workflow::seam::{Census, Lease, PointRow, Position, Record, Status, StoredResponse, Taken};
+use workflow::{STARTED, StoreError};
 
 /// An interval for PostgreSQL, whose own is longer than any retention.
 pub(crate) fn interval(duration: Duration) -> PgInterval {
@@ -31,12 +31,23 @@ pub(crate) fn lease(row: &PgRow) -> Result<Lease, StoreError> {
     Ok(Lease { id: get(row, "id")?, fence: get(row, "fence")? })
 }
 
-pub(crate) fn taken(row: &PgRow) -> Result<Taken, StoreError> {
+/// A taken row, and the row of the point that it stands at: none at `started`.
+pub(crate) fn taken(row: &PgRow, reached: Option<&PgRow>) -> Result<Taken, StoreError> {
+    let recovery_point: String = get(row, "recovery_point")?;
+    let (seq, name, data) = match reached {
+        Some(reached) => (get(reached, "seq")?, get(reached, "name")?, get(reached, "data")?),
+        None => (0, STARTED.to_owned(), None),
+    };
+    if name != recovery_point {
+        return Err(StoreError::Damaged(format!(
+            "it stands at {recovery_point:?}, its last point is {name:?}"
+        )));
+    }
     Ok(Taken {
         lease: lease(row)?,
-        recovery_point: get(row, "recovery_point")?,
-        seq: get(row, "seq")?,
-        data: get(row, "data")?,
+        recovery_point,
+        seq,
+        data,
         request_params: get(row, "request_params")?,
         effect_seed: get(row, "effect_seed")?,
         step_attempts: get(row, "step_attempts")?,

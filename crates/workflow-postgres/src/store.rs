@@ -54,7 +54,10 @@ impl Store for Postgres {
             .bind(interval(take.lease));
         let mut conn = self.conn().await?;
         let taken = update.fetch_optional(&mut *conn).await.map_err(committing("claiming"))?;
-        taken.as_ref().map(rows::taken).transpose()
+        let Some(row) = taken else { return Ok(None) };
+        let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
+        let reached = reached.fetch_optional(&mut *conn).await.map_err(committing("claiming"))?;
+        rows::taken(&row, reached.as_ref()).map(Some)
     }
 
     async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
-use workflow::StoreError;
 use workflow::seam::{Census, Lease, PointRow, Position, Record, Status, StoredResponse, Taken};
+use workflow::{STARTED, StoreError};
 
 pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
@@ -37,12 +37,23 @@ where
     row.try_get(column).map_err(|e| StoreError::Damaged(e.to_string()))
 }
 
-pub(crate) fn taken(row: &SqliteRow) -> Result<Taken, StoreError> {
+/// A taken row, and the row of the point that it stands at: none at `started`.
+pub(crate) fn taken(row: &SqliteRow, reached: Option<&SqliteRow>) -> Result<Taken, StoreError> {
+    let recovery_point: String = get(row, "recovery_point")?;
+    let (seq, name, data) = match reached {
+        Some(reached) => (get(reached, "seq")?, get(reached, "name")?, get(reached, "data")?),
+        None => (0, STARTED.to_owned(), None),
+    };
+    if name != recovery_point {
+        return Err(StoreError::Damaged(format!(
+            "it stands at {recovery_point:?}, its last point is {name:?}"
+        )));
+    }
     Ok(Taken {
         lease: Lease { id: get(row, "id")?, fence: get(row, "fence")? },
-        recovery_point: get(row, "recovery_point")?,
-        seq: get(row, "seq")?,
-        data: get(row, "data")?,
+        recovery_point,
+        seq,
+        data,
         request_params: get(row, "request_params")?,
         effect_seed: get(row, "effect_seed")?,
         step_attempts: get(row, "step_attempts")?,

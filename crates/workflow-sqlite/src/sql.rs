@@ -44,9 +44,12 @@ statements! {
             AND ((status IN ('running', 'undoing')
                     AND (lease_expires_at IS NULL OR lease_expires_at <= {now} OR claim_id = $5))
                 OR (status = 'waiting' AND wake_at <= {now}))
-        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at,
-            coalesce((SELECT max(seq) FROM {prefix}recovery_points WHERE key_id = id), 0) AS seq,
-            (SELECT data FROM {prefix}recovery_points WHERE key_id = id ORDER BY seq DESC LIMIT 1) AS data";
+        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at";
+
+    /// The data to go on with. A statement of its own, after the row is ours: a subquery of `take` would read what was
+    /// there before `take` waited for the row.
+    reached = "
+        SELECT seq, name, data FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq DESC LIMIT 1";
 
     find = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,

@@ -28,6 +28,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const OPEN_TRIES: u32 = 100;
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a connection is waited for: well under a lease, so that a full pool is tried again in time.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The store in an SQLite file: for one process, or several on one host. Cheap to clone.
 #[derive(Clone)]
 pub struct Sqlite {
@@ -63,7 +66,10 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
-        let pool = SqlitePoolOptions::new().max_connections(options.pool_size).connect_lazy_with(connect);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(options.pool_size)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(connect);
         Self::from_pool(pool, options).await
     }
 

@@ -54,7 +54,10 @@ impl Store for Sqlite {
             .bind(take.digest)
             .bind(points)
             .bind(micros(take.lease));
-        self.write("claiming", update).await?.as_ref().map(rows::taken).transpose()
+        let Some(row) = self.write("claiming", update).await? else { return Ok(None) };
+        let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
+        let reached = reached.fetch_optional(&self.pool).await.map_err(harmless("claiming"))?;
+        rows::taken(&row, reached.as_ref()).map(Some)
     }
 
     async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {

@@ -70,7 +70,8 @@ impl<'c, C, A, In> Atomic<'c, C, A, In> {
     /// Returns the message id that every delivery carries.
     ///
     /// # Errors
-    /// If the payload cannot be written as JSON; by `?` the step is tried again.
+    /// If the kind has not 1 to 100 characters, or the payload cannot be written as JSON. By `?` the step fails, to be
+    /// tried again.
     pub fn stage<T: Serialize>(&self, kind: &str, payload: &T) -> Step<Uuid> {
         Ok(self.outbox.stage(kind, payload)?)
     }
@@ -80,7 +81,8 @@ impl<'c, C, A, In> Atomic<'c, C, A, In> {
         self.attempt.step
     }
 
-    /// Which attempt of this step this is, counted over all takeovers, from 1.
+    /// Which attempt of this step this is, counted over all takeovers. It is counted before it begins: an attempt that
+    /// a crash kept from beginning counts too, so the number only grows, but may skip.
     pub fn attempt(&self) -> u32 {
         self.attempt.number
     }
@@ -131,7 +133,8 @@ impl<'c, A, In> Foreign<'c, A, In> {
         self.attempt.step
     }
 
-    /// Which attempt of this step this is, counted over all takeovers, from 1.
+    /// Which attempt of this step this is, counted over all takeovers. It is counted before it begins: an attempt that
+    /// a crash kept from beginning counts too, so the number only grows, but may skip.
     pub fn attempt(&self) -> u32 {
         self.attempt.number
     }

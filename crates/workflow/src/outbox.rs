@@ -17,12 +17,27 @@ pub struct StagedJob {
     pub payload: Vec<u8>,
 }
 
+/// The longest kind of a job, in characters.
+const MAX_KIND: usize = 100;
+
+/// Why a job was not staged.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StageError {
+    #[error("a job's kind has 1 to {MAX_KIND} characters, not {kind:?}")]
+    Kind { kind: String },
+    #[error("the job cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
 /// Where a context collects the jobs of its step. Clones share the list.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox(Arc<Mutex<Vec<StagedJob>>>);
 
 impl Outbox {
-    pub(crate) fn stage<T: Serialize>(&self, kind: &str, payload: &T) -> Result<Uuid, serde_json::Error> {
+    pub(crate) fn stage<T: Serialize>(&self, kind: &str, payload: &T) -> Result<Uuid, StageError> {
+        if !(1..=MAX_KIND).contains(&kind.chars().count()) {
+            return Err(StageError::Kind { kind: kind.chars().take(MAX_KIND).collect() });
+        }
         let job = StagedJob {
             message_id: Uuid::now_v7(),
             kind: kind.to_owned(),

@@ -178,6 +178,31 @@ pub async fn a_transaction_and_a_claim_of_another_key_lose_nothing<F: Factory>(f
     assert_eq!(row(&store, &new).await.recovery_point, CREATED);
 }
 
+pub async fn a_take_that_waited_for_an_advance_returns_the_new_points_data<F: Factory>(factory: F) {
+    let store = factory.fresh().await;
+    let other = factory.reopen(&store).await;
+    let (new, lease) = planted(&store, "k").await;
+    let at = row(&store, &new).await.created_at;
+    let mut tx = store.begin().await.unwrap();
+    // Its lease is over as soon as it is written: the take finds the row locked, and then free.
+    let advance = Advance { lease: Duration::ZERO, ..first(b"reached", at) };
+    store.advance_in(&mut tx, lease, advance, &[]).await.unwrap();
+    factory.clock(&store).advance(LEASE);
+    let taking = new.clone();
+    let mut taking = tokio::spawn(async move { other.take(take_of(&taking)).await });
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut taking).await;
+    store.commit(tx).await.unwrap();
+    let took = if let Ok(took) = early { took } else { taking.await };
+    // Whichever came first, the data is that of the point.
+    let taken = took.unwrap().unwrap().expect("the lease is over");
+    match taken.recovery_point.as_str() {
+        CREATED => {
+            assert!(taken.seq == 1 && taken.data.as_deref() == Some(b"reached"), "old data at a new point")
+        }
+        _ => assert!(taken.seq == 0 && taken.data.is_none(), "new data at an old point"),
+    }
+}
+
 pub async fn a_heartbeat_neither_waits_for_a_locked_row_nor_calls_it_lost<F: Factory>(factory: F) {
     let store = factory.fresh().await;
     let (new, lease) = planted(&store, "k").await;

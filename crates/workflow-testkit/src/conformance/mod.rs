@@ -112,6 +112,7 @@ macro_rules! conformance {
                 an_advance_inside_extends_the_lease_and_begins_to_count_anew,
                 a_transaction_that_writes_nothing_commits,
                 a_transaction_and_a_claim_of_another_key_lose_nothing,
+                a_take_that_waited_for_an_advance_returns_the_new_points_data,
                 a_heartbeat_neither_waits_for_a_locked_row_nor_calls_it_lost,
             }
             lease {

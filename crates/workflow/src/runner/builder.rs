@@ -69,7 +69,8 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
     }
 
     /// The namespace of the effect keys: part of each, so that two services that share a payment account never
-    /// send the same one. Never change it while keys are under way. `workflow` if it is not given.
+    /// send the same one. A key under way keeps what it was claimed with; but a key whose row was lost gets its old
+    /// effect keys again only under the same namespace, so it is better never changed. `workflow` if it is not given.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.settings.namespace = namespace.into();
         self
