@@ -170,3 +170,13 @@ async fn an_sqlite_pool_that_may_lose_commits_is_refused() {
     let numbers: Vec<u32> = version.split('.').map(|n| n.parse().unwrap()).collect();
     assert!(numbers >= vec![3, 51, 3], "the bundled SQLite is {version}");
 }
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_as_the_reason() {
+    // Bound, and gone again: nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    match Postgres::open(&format!("postgres://nobody@{free}/none")).await {
+        Err(StoreError::Away { source, .. }) => assert!(source.to_string().contains("refused"), "{source}"),
+        other => panic!("{:?}", other.map(|_| "a store")),
+    }
+}

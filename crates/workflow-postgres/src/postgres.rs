@@ -4,10 +4,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::query::Query;
+use sqlx::{ConnectOptions, Connection, PgPool};
 use workflow::{Clock, StoreError};
 
 use crate::error::harmless;
@@ -59,8 +59,16 @@ impl Postgres {
             .map_err(harmless("reading the database's URL"))?
             .application_name("workflow")
             .options(SETTINGS);
+        // One connection by itself first: a pool that cannot connect says only that its time is up.
+        connect
+            .connect()
+            .await
+            .map_err(harmless("connecting"))?
+            .close()
+            .await
+            .map_err(harmless("connecting"))?;
         let pool = PgPoolOptions::new().max_connections(options.pool_size).acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = pool.connect_with(connect).await.map_err(harmless("connecting"))?;
+        let pool = pool.connect_lazy_with(connect);
         Self::from_pool(pool, options)
     }
 

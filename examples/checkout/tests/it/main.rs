@@ -1,0 +1,13 @@
+//! The checkout from outside: real processes, really killed, on both databases.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
+
+mod audit;
+mod cli;
+mod decline;
+mod demo;
+mod gateway;
+mod kill;
+mod place;
+mod same_order;
+mod sink;
