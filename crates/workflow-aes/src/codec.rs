@@ -6,11 +6,8 @@ use aes_gcm::Nonce;
 use aes_gcm::aead::AeadInOut as _;
 use workflow::{BoxError, Codec, Place};
 
-use crate::error::{KeysError, OpenError, SealError, hex};
+use crate::error::{FORMAT, KeysError, OpenError, SealError, hex};
 use crate::key::{KeyId, SealingKey, length};
-
-/// The first byte of every sealed value. Another layout gets another one.
-pub(crate) const FORMAT: u8 = 1;
 
 const ID_BYTES: usize = size_of::<KeyId>();
 const NONCE_BYTES: usize = 12;

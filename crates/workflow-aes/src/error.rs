@@ -6,6 +6,9 @@ use workflow::Place;
 
 use crate::key::KeyId;
 
+/// The first byte of every sealed value. Another layout gets another one.
+pub(crate) const FORMAT: u8 = 1;
+
 /// Why the keys were refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -62,7 +65,7 @@ pub enum OpenError {
     #[error(
         "{at} begins with format byte {found}, not {expected}: it was stored without this codec, or \
          by a newer build; open it with what sealed it",
-        expected = crate::codec::FORMAT
+        expected = FORMAT
     )]
     Format {
         /// Where the value stands.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::Workflow;
 use crate::point::{FINISHED, STARTED};
 use crate::workflow::Table;
 
@@ -82,8 +83,18 @@ pub enum DefinitionError {
     },
 }
 
+impl<C, A, In> Workflow<C, A, In> {
+    /// Checks the names. The runner does the same when it is built; this is for a unit test of the definition.
+    ///
+    /// # Errors
+    /// The first [`DefinitionError`].
+    pub fn verify(&self) -> Result<(), DefinitionError> {
+        verify(&self.0)
+    }
+}
+
 /// The builder's own shape, which `verify` relies on: the last step reaches the response and no other does.
-pub(crate) fn verify<C, A, In>(table: &Table<C, A, In>) -> Result<(), DefinitionError> {
+fn verify<C, A, In>(table: &Table<C, A, In>) -> Result<(), DefinitionError> {
     let workflow = table.name;
     let named = |what, name| match is_name(name) {
         true => Ok(()),

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::definition::{self, DefinitionError};
 use crate::point::FINISHED;
 use crate::step::Run;
 
@@ -54,14 +53,6 @@ impl<C, A, In> Workflow<C, A, In> {
             from: step.from,
             reaches: &step.reaches,
         })
-    }
-
-    /// Checks the names. The runner does the same when it is built; this is for a unit test of the definition.
-    ///
-    /// # Errors
-    /// The first [`DefinitionError`].
-    pub fn verify(&self) -> Result<(), DefinitionError> {
-        definition::verify(&self.0)
     }
 
     /// The workflow as a Mermaid flow chart: rounded boxes are recovery points, arrows are steps, thick arrows

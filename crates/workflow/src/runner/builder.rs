@@ -9,7 +9,7 @@ use crate::codec::{Codec, Plain};
 use crate::error::BuildError;
 use crate::{DefinitionError, RecoveryPoint, Store};
 
-use super::drive::Drive;
+use super::drive::Registered;
 use super::held::Registry;
 use super::{Defines, Inner, Runner, Settings, heartbeat};
 
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct RunnerBuilder<S: Store, A> {
     store: S,
     app: Arc<A>,
-    tables: HashMap<&'static str, Arc<dyn Drive<S, A>>>,
+    workflows: HashMap<&'static str, Registered<S, A>>,
     by_type: HashMap<TypeId, &'static str>,
     settings: Settings,
     heartbeat: Option<Duration>,
@@ -48,7 +48,7 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
         Self {
             store,
             app,
-            tables: HashMap::new(),
+            workflows: HashMap::new(),
             by_type: HashMap::new(),
             settings,
             heartbeat: None,
@@ -60,7 +60,7 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
     pub fn with<In: RecoveryPoint, W: Defines<S::Conn, A, In>>(mut self, workflow: W) -> Self {
         let workflow = workflow.define();
         let name = workflow.name();
-        let twice = self.tables.insert(name, workflow.0.clone()).is_some();
+        let twice = self.workflows.insert(name, Registered::new(workflow.0.clone())).is_some();
         self.by_type.insert(TypeId::of::<W>(), name);
         let wrong = workflow.verify().err();
         let wrong = wrong.or(twice.then_some(DefinitionError::DuplicateWorkflow { workflow: name }));
@@ -133,7 +133,7 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
         Ok(Runner(Arc::new(Inner {
             store: self.store,
             app: self.app,
-            tables: self.tables,
+            workflows: self.workflows,
             by_type: self.by_type,
             settings: self.settings,
             registry,

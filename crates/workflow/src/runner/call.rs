@@ -1,6 +1,5 @@
 //! A call: a request for a key, as a task of its own.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -8,63 +7,13 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::digest::{DigestError, Origin};
-use crate::{Error, Key, RecoveryPoint, Response, Store};
+use crate::{Error, Key, RecoveryPoint, Store};
 
 use super::Inner;
+use super::answered::Answered;
 use super::claim::{self, Ask, Claim};
-use super::drive::{Drive, Reach, Stepped};
-
-/// The response of a key, and how this call came by it. Dereferences to the [`Response`].
-#[derive(Debug, Clone)]
-pub struct Answered {
-    response: Response,
-    replayed: bool,
-    ran: Vec<&'static str>,
-    skipped: Vec<&'static str>,
-}
-
-impl Answered {
-    pub(super) fn by_run(response: Response, ran: Vec<&'static str>, skipped: Vec<&'static str>) -> Self {
-        Self { response, replayed: false, ran, skipped }
-    }
-
-    fn by_replay(response: Response) -> Self {
-        Self { response, replayed: true, ran: Vec::new(), skipped: Vec::new() }
-    }
-
-    /// The response.
-    pub fn response(&self) -> &Response {
-        &self.response
-    }
-
-    /// The response, taken out.
-    pub fn into_response(self) -> Response {
-        self.response
-    }
-
-    /// Whether the key was finished before this call: the response is the stored one.
-    pub fn replayed(&self) -> bool {
-        self.replayed
-    }
-
-    /// The steps that this call ran, in order.
-    pub fn ran(&self) -> &[&'static str] {
-        &self.ran
-    }
-
-    /// The steps that this call skipped, since an earlier run had completed them. Empty for a replay.
-    pub fn skipped(&self) -> &[&'static str] {
-        &self.skipped
-    }
-}
-
-impl Deref for Answered {
-    type Target = Response;
-
-    fn deref(&self) -> &Response {
-        &self.response
-    }
-}
+use super::drive::Registered;
+use super::reach::{Reach, Stepped};
 
 /// A run in the background.
 #[derive(Debug)]
@@ -132,25 +81,25 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
     }
 
     fn spawn(self, accepted: oneshot::Sender<()>) -> Result<JoinHandle<Result<Answered, Error>>, Error> {
-        let table = registered(&self.inner, self.workflow)?;
+        let workflow = registered(&self.inner, self.workflow)?;
         let request = serde_json::to_vec(&self.request).map_err(DigestError::from)?;
-        let span = span(table.name(), &self.key);
+        let span = span(workflow.known.workflow, &self.key);
         let ask = Ask { key: self.key, request: Some(request), origin: self.origin };
-        Ok(tokio::spawn(finish(self.inner, table, ask, accepted).instrument(span)))
+        Ok(tokio::spawn(finish(self.inner, workflow, ask, accepted).instrument(span)))
     }
 }
 
 async fn finish<S: Store, A: Send + Sync + 'static>(
     inner: Arc<Inner<S, A>>,
-    table: Arc<dyn Drive<S, A>>,
+    workflow: Registered<S, A>,
     ask: Ask,
     accepted: oneshot::Sender<()>,
 ) -> Result<Answered, Error> {
-    let claim = claim::claim(&inner, &*table, ask).await?;
+    let claim = claim::claim(&inner, &workflow.known, ask).await?;
     let _ = accepted.send(());
     match claim {
         Claim::Replay(response) => Ok(Answered::by_replay(response)),
-        Claim::Ours(claimed) => table.finish(inner, *claimed).await,
+        Claim::Ours(claimed) => workflow.drive.finish(inner, *claimed).await,
     }
 }
 
@@ -162,7 +111,7 @@ where
     let task = async move {
         match stored(&inner, key).await? {
             (_, Claim::Replay(response)) => Ok(Answered::by_replay(response)),
-            (table, Claim::Ours(claimed)) => table.finish(inner, *claimed).await,
+            (workflow, Claim::Ours(claimed)) => workflow.drive.finish(inner, *claimed).await,
         }
     };
     joined(tokio::spawn(task).await)
@@ -178,7 +127,7 @@ where
             (_, Claim::Replay(response)) => {
                 Ok(Stepped { step: None, reach: Reach::Response(response), jobs: Vec::new() })
             }
-            (table, Claim::Ours(claimed)) => table.step(inner, *claimed).await,
+            (workflow, Claim::Ours(claimed)) => workflow.drive.step(inner, *claimed).await,
         }
     };
     joined(tokio::spawn(task).await)
@@ -188,18 +137,18 @@ where
 async fn stored<S: Store, A: Send + Sync + 'static>(
     inner: &Inner<S, A>,
     key: Key,
-) -> Result<(Arc<dyn Drive<S, A>>, Claim), Error> {
+) -> Result<(Registered<S, A>, Claim), Error> {
     let Some(record) = inner.store.find(&key).await? else { return Err(Error::UnknownKey { key }) };
-    let table = registered(inner, &record.workflow)?;
-    let span = span(table.name(), &key);
+    let workflow = registered(inner, &record.workflow)?;
+    let span = span(workflow.known.workflow, &key);
     let ask = Ask { key, request: None, origin: Origin::default() };
-    let claim = claim::claim(inner, &*table, ask).instrument(span).await?;
-    Ok((table, claim))
+    let claim = claim::claim(inner, &workflow.known, ask).instrument(span).await?;
+    Ok((workflow, claim))
 }
 
-fn registered<S: Store, A>(inner: &Inner<S, A>, workflow: &str) -> Result<Arc<dyn Drive<S, A>>, Error> {
-    let table = inner.tables.get(workflow).cloned();
-    table.ok_or_else(|| Error::NotRegistered { workflow: workflow.to_owned() })
+fn registered<S: Store, A>(inner: &Inner<S, A>, workflow: &str) -> Result<Registered<S, A>, Error> {
+    let registered = inner.workflows.get(workflow).cloned();
+    registered.ok_or_else(|| Error::NotRegistered { workflow: workflow.to_owned() })
 }
 
 fn span(workflow: &str, key: &Key) -> tracing::Span {

@@ -11,7 +11,6 @@ use crate::record::{Lease, NewKey, Record, Status, Take, Taken};
 use crate::{Error, Key, Response, Store};
 
 use super::Inner;
-use super::drive::Drive;
 use super::held::Held;
 use super::patience::patiently;
 use super::seal::Sealer;
@@ -41,6 +40,14 @@ pub(super) struct Claimed {
     pub(super) first_attempt_at: DateTime<Utc>,
 }
 
+/// What a claim has to know of a workflow.
+pub(super) struct Known {
+    pub(super) workflow: &'static str,
+    pub(super) version: u32,
+    /// The points from which a step starts, aliases included.
+    pub(super) points: Vec<&'static str>,
+}
+
 /// What is asked of a key.
 pub(super) struct Ask {
     pub(super) key: Key,
@@ -51,24 +58,23 @@ pub(super) struct Ask {
 
 pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
     inner: &Inner<S, A>,
-    table: &dyn Drive<S, A>,
+    known: &Known,
     ask: Ask,
 ) -> Result<Claim, Error> {
     let Ask { key, request, origin } = ask;
     let patience = Instant::now() + inner.settings.patience;
     let claim_id = Uuid::new_v4();
-    let points = table.points();
     let new = match &request {
-        Some(request) => Some(new_key(inner, table, &key, request, origin, claim_id)?),
+        Some(request) => Some(new_key(inner, known, &key, request, origin, claim_id)?),
         None => None,
     };
     let take = Take {
         scope: key.scope(),
         value: key.value(),
         claim_id,
-        workflow: table.name(),
+        workflow: known.workflow,
         digest: new.as_ref().map(|new| &new.digest[..]),
-        points: &points,
+        points: &known.points,
         lease: inner.settings.lease,
     };
     for _ in 0..TRIES {
@@ -93,7 +99,7 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
             None if request.is_none() => return Err(Error::UnknownKey { key }),
             None => {}
             Some(record) => {
-                if let Some(response) = verdict(inner, table, &key, take.digest, record)? {
+                if let Some(response) = verdict(inner, known, &key, take.digest, record)? {
                     return Ok(Claim::Replay(response));
                 }
             }
@@ -104,14 +110,14 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
 
 fn new_key<S: Store, A: Send + Sync + 'static>(
     inner: &Inner<S, A>,
-    table: &dyn Drive<S, A>,
+    known: &Known,
     key: &Key,
     request: &[u8],
     origin: Origin,
     claim_id: Uuid,
 ) -> Result<NewKey, Error> {
     let settings = &inner.settings;
-    let digest = digest::digest(&settings.digest_secret, table.name(), &origin, request)?;
+    let digest = digest::digest(&settings.digest_secret, known.workflow, &origin, request)?;
     let generation = 0;
     let sealer = Sealer { codec: &*settings.codec, key };
     let sealed = sealer.seal_request(request.to_vec()).map_err(|source| data(key, STARTED, source))?;
@@ -120,11 +126,11 @@ fn new_key<S: Store, A: Send + Sync + 'static>(
         claim_id,
         scope: key.scope().to_owned(),
         value: key.value().to_owned(),
-        workflow: table.name().to_owned(),
-        version: table.version(),
+        workflow: known.workflow.to_owned(),
+        version: known.version,
         digest,
         digest_version: DIGEST_VERSION,
-        effect_seed: digest::effect_seed(&settings.namespace, key, generation, table.name(), &digest),
+        effect_seed: digest::effect_seed(&settings.namespace, key, generation, known.workflow, &digest),
         generation,
         request_method: origin.method,
         request_path: origin.path,
@@ -204,13 +210,13 @@ fn open<S: Store, A>(
 /// Why a row could not be taken: an error, its response, or `None` if it is free by now.
 fn verdict<S: Store, A: Send + Sync + 'static>(
     inner: &Inner<S, A>,
-    table: &dyn Drive<S, A>,
+    known: &Known,
     key: &Key,
     digest: Option<&[u8]>,
     record: Record,
 ) -> Result<Option<Response>, Error> {
     let key = key.clone();
-    if record.workflow != table.name() || digest.is_some_and(|digest| digest != record.digest) {
+    if record.workflow != known.workflow || digest.is_some_and(|digest| digest != record.digest) {
         return Err(Error::Mismatch { key, workflow: record.workflow });
     }
     match record.status {
@@ -222,7 +228,7 @@ fn verdict<S: Store, A: Send + Sync + 'static>(
         }
         Status::NeedsAttention => Err(Error::NeedsAttention { key, status: record.status }),
         Status::Running if record.lease_left.is_zero() => {
-            match table.points().contains(&&*record.recovery_point) {
+            match known.points.contains(&&*record.recovery_point) {
                 true => Ok(None),
                 false => {
                     Err(Error::UnknownPoint { key, workflow: record.workflow, point: record.recovery_point })

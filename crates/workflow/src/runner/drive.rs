@@ -2,59 +2,36 @@
 
 use std::sync::Arc;
 
-use crate::outbox::StagedJob;
 use crate::step::BoxFuture;
-use crate::workflow::Table;
-use crate::{Error, RecoveryPoint, Response, Store};
+use crate::workflow::{StepEntry, Table};
+use crate::{Error, RecoveryPoint, Store};
 
 use super::Inner;
-use super::call::Answered;
-use super::claim::Claimed;
+use super::answered::Answered;
+use super::claim::{Claimed, Known};
+use super::reach::{Reach, Stepped};
 use super::run::RunOf;
 
-/// What one step did.
-#[derive(Debug, Clone)]
-pub struct Stepped {
-    /// The step; `None` if the key was finished before.
-    pub step: Option<&'static str>,
-    /// What it reached.
-    pub reach: Reach,
-    /// The jobs that it staged.
-    pub jobs: Vec<StagedJob>,
+/// A workflow of a runner: what its claims have to know, and what drives it.
+pub(crate) struct Registered<S: Store, A> {
+    pub(super) known: Arc<Known>,
+    pub(super) drive: Arc<dyn Drive<S, A>>,
 }
 
-/// What a step has reached.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Reach {
-    /// A recovery point and its data as JSON.
-    Point {
-        /// Its stored name.
-        name: String,
-        /// Its data.
-        data: Vec<u8>,
-    },
-    /// The response.
-    Response(Response),
+impl<S: Store, A> Clone for Registered<S, A> {
+    fn clone(&self) -> Self {
+        Self { known: self.known.clone(), drive: self.drive.clone() }
+    }
 }
 
-/// Names only: data may hold what must not stand in a log.
-impl std::fmt::Debug for Reach {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Point { name, .. } => write!(f, "Point({name})"),
-            Self::Response(response) => response.fmt(f),
-        }
+impl<S: Store, A> Registered<S, A> {
+    pub(super) fn new(drive: Arc<dyn Drive<S, A>>) -> Self {
+        Self { known: Arc::new(drive.known()), drive }
     }
 }
 
 pub(crate) trait Drive<S: Store, A>: Send + Sync {
-    fn name(&self) -> &'static str;
-
-    fn version(&self) -> u32;
-
-    /// The points from which a step starts, aliases included.
-    fn points(&self) -> Vec<&'static str>;
+    fn known(&self) -> Known;
 
     /// Runs a claimed key to its response.
     fn finish(
@@ -72,19 +49,13 @@ pub(crate) trait Drive<S: Store, A>: Send + Sync {
 }
 
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Table<S::Conn, A, In> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn version(&self) -> u32 {
-        self.version
-    }
-
-    fn points(&self) -> Vec<&'static str> {
-        self.steps
-            .iter()
-            .flat_map(|step| std::iter::once(step.from).chain(step.aliases.iter().copied()))
-            .collect()
+    fn known(&self) -> Known {
+        let points = |step: &StepEntry<_, _, _>| [&[step.from], step.aliases].concat();
+        Known {
+            workflow: self.name,
+            version: self.version,
+            points: self.steps.iter().flat_map(points).collect(),
+        }
     }
 
     fn finish(

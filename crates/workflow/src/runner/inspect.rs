@@ -95,13 +95,14 @@ impl<S: Store, A: Send + Sync + 'static> Runner<S, A> {
     }
 
     fn stranded(&self, standing: Census) -> Option<Stranded> {
-        let table = self.0.tables.get(&*standing.workflow);
-        let known = table.is_some_and(|table| table.points().contains(&&*standing.recovery_point));
+        let workflow = self.0.workflows.get(&*standing.workflow);
+        let known =
+            workflow.is_some_and(|workflow| workflow.known.points.contains(&&*standing.recovery_point));
         (!known).then(|| Stranded {
             workflow: standing.workflow,
             recovery_point: standing.recovery_point,
             keys: standing.keys,
-            registered: table.is_some(),
+            registered: workflow.is_some(),
         })
     }
 }

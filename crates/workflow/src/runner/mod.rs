@@ -1,6 +1,7 @@
 //! The runner: loads a key, skips completed steps, persists each new recovery point and stores the response.
 //! All rules are here and in the files beside this one; statements are in the stores.
 
+mod answered;
 mod builder;
 mod call;
 mod claim;
@@ -9,6 +10,7 @@ mod heartbeat;
 mod held;
 mod inspect;
 mod patience;
+mod reach;
 mod run;
 mod seal;
 
@@ -18,13 +20,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use answered::Answered;
 pub use builder::RunnerBuilder;
-pub use call::{Answered, Call, Handle};
-pub use drive::{Reach, Stepped};
+pub use call::{Call, Handle};
 pub use inspect::{KeyStatus, Stranded};
+pub use reach::{Reach, Stepped};
 
 use crate::{Codec, Error, Key, RecoveryPoint, Store, Workflow};
-use drive::Drive;
+use drive::Registered;
 use held::Registry;
 
 /// What names a workflow at the call: the function that defines it.
@@ -56,7 +59,7 @@ pub struct Runner<S: Store, A>(Arc<Inner<S, A>>);
 pub(crate) struct Inner<S: Store, A> {
     store: S,
     app: Arc<A>,
-    tables: HashMap<&'static str, Arc<dyn Drive<S, A>>>,
+    workflows: HashMap<&'static str, Registered<S, A>>,
     by_type: HashMap<TypeId, &'static str>,
     settings: Settings,
     registry: Arc<Registry>,

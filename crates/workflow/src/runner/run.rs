@@ -24,9 +24,9 @@ use crate::{Error, Halt, Key, Meaning, RecoveryPoint, Store, StoreError, digest}
 
 use super::Inner;
 use super::claim::Claimed;
-use super::drive::{Reach, Stepped};
 use super::held::Held;
 use super::patience::{Backoff, patiently};
+use super::reach::{Reach, Stepped};
 use super::seal::{Sealed, Sealer};
 
 pub(super) struct RunOf<S: Store, A, In> {
