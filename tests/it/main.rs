@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod broken_wire;
 mod cancelled_begin;
 mod conformance;
 mod connections;
@@ -14,5 +15,6 @@ mod crash_matrix;
 mod databases;
 mod definition;
 mod effect_key;
+mod proxy;
 mod runner;
 mod tidy;
