@@ -60,7 +60,8 @@ fn counting() -> Workflow<PgConnection, Calls, Ask> {
 /// What a client sends while the commit of each step is under way; the key's claim, too, is a commit of its own.
 const COMMITS: [(&str, &[u8]); 4] = [
     ("the claim", b"tenant"),
-    ("the commit of an atomic step", b"COMMIT"),
+    // With its end: `READ COMMITTED` begins alike.
+    ("the commit of an atomic step", b"COMMIT\0"),
     ("the point of a foreign step", b"the mark of the call"),
     ("the response", b"the answer to"),
 ];
