@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -74,11 +75,13 @@ async fn a_commit_whose_wire_breaks_is_settled_and_happens_once() {
     Postgres::open(&database.url).await.unwrap();
     let proxy = Proxy::before(&database.url).await;
 
-    for how in [Break::Before, Break::After, Break::Late] {
+    for how in [Break::Before, Break::After, Break::Late, Break::Freeze] {
         for (at, bytes) in COMMITS {
             let store = Postgres::connect(&proxy.url, Options::default().pool_size(4)).await.unwrap();
             let calls = Arc::new(Calls::default());
-            let runner = Runner::builder(store, calls.clone()).with(counting).build().unwrap();
+            // A call that is not answered within half a lease is in doubt.
+            let runner = Runner::builder(store, calls.clone()).with(counting).lease(Duration::from_secs(3));
+            let runner = runner.build().unwrap();
             let key = Key::new("tenant", format!("{how:?} {at}")).unwrap();
             let broken = proxy.broken();
             proxy.break_at(bytes, how);

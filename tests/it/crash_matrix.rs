@@ -72,20 +72,31 @@ fn order(order_id: &str, card: &str) -> Order {
 }
 
 /// One cell of the matrix: a checkout and a replay of it, with this fault on their way. Returns whether it fired.
-async fn survives<S: ShopStore>(store: S, observer: &S, clock: &Clock, card: &str, fault: Fault) -> usize {
-    let (witness, faulty) = (Arc::new(Witness::default()), Faulty::new(store, [fault]));
+async fn survives<S, Fut>(
+    open: &impl Fn() -> Fut,
+    observer: &S,
+    clock: &Clock,
+    card: &str,
+    fault: Fault,
+) -> usize
+where
+    S: ShopStore,
+    Fut: Future<Output = S>,
+{
+    let (witness, faulty) = (Arc::new(Witness::default()), Faulty::new(observer.clone(), [fault]));
     let order_id = format!("{}-{:?}-{}", &card[..4], fault.how, fault.at);
     let key = Key::new("tenant", order_id.as_str()).unwrap();
     let before = books(observer).await;
 
     // The process of the runner is a runtime of its own: where it dies, all its tasks and connections die.
-    let run = || {
+    let run = async || {
+        let faulty = faulty.over(open().await);
         let runner =
             Runner::builder(faulty.clone(), shop(&witness)).with(checkout).lease(LEASE).build().unwrap();
-        faulty.process(runner.run(checkout, key.clone(), order(&order_id, card)))
+        faulty.process(runner.run(checkout, key.clone(), order(&order_id, card))).await
     };
-    let answered = retried_once(run, clock, fault).await;
-    let replayed = retried_once(run, clock, fault).await;
+    let answered = retried_once(&run, clock, fault).await;
+    let replayed = retried_once(&run, clock, fault).await;
     assert!(replayed.replayed(), "{fault:?}");
     assert_eq!(replayed.response(), answered.response(), "{fault:?}: other bytes");
 
@@ -100,10 +111,11 @@ async fn survives<S: ShopStore>(store: S, observer: &S, clock: &Clock, card: &st
 }
 
 /// The response, after one retry at the most. Who died holds the lease until it runs out.
-async fn retried_once<Fut>(run: impl Fn() -> Fut, clock: &Clock, fault: Fault) -> Answered
-where
-    Fut: Future<Output = Option<Result<Answered, Error>>>,
-{
+async fn retried_once(
+    run: impl AsyncFn() -> Option<Result<Answered, Error>>,
+    clock: &Clock,
+    fault: Fault,
+) -> Answered {
     match run().await {
         Some(Ok(answered)) => return answered,
         Some(Err(_)) => {}
@@ -140,8 +152,7 @@ where
     let observer = open().await;
     observer.migrate_all().await.unwrap();
     for how in HOWS {
-        let calls =
-            sweep(how, async |fault| survives(open().await, &observer, &clock, card, fault).await).await;
+        let calls = sweep(how, async |fault| survives(&open, &observer, &clock, card, fault).await).await;
         assert!(calls >= CALLS, "{how:?}: only {calls} calls were tried");
     }
 }

@@ -1,5 +1,5 @@
 //! A proxy before PostgreSQL that breaks the wire at a chosen message: before the server has it, after the server has
-//! answered it, or at once for the client while the server gets it late.
+//! answered it, at once for the client while the server gets it late, or so that both wait for ever.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,9 @@ pub(crate) enum Break {
     After,
     /// The client is cut off, and the server gets it a moment later.
     Late,
+    /// The server gets it, and from then on nothing passes, though both sides stay connected: a firewall that has
+    /// forgotten the connection, a host without power.
+    Freeze,
 }
 
 /// How late a late message is: long enough for the client to ask on another connection first.
@@ -86,6 +89,10 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> std
                         server.write_all(message).await?;
                         server.read(&mut answered).await?;
                         return Ok(());
+                    }
+                    Some(Break::Freeze) => {
+                        server.write_all(message).await?;
+                        std::future::pending::<()>().await;
                     }
                     Some(Break::Late) => {
                         drop(client);

@@ -6,12 +6,13 @@ use workflow::StoreError;
 /// SQLSTATE classes that pass: insufficient resources, operator intervention.
 const PASSING_CLASSES: [&str; 2] = ["53", "57"];
 
-/// Single codes that pass: serialization failure, deadlock, lock timeout, idle-in-transaction timeout, and a server
-/// that is read-only because it is not the primary any more.
-const PASSING: [&str; 5] = ["40001", "40P01", "55P03", "25P03", "25006"];
+/// Single codes that pass: serialization failure, deadlock, lock timeout, idle-in-transaction and transaction timeout, a
+/// server that is read-only because it is not the primary any more, and a prepared statement that a pooler has lost.
+const PASSING: [&str; 7] = ["40001", "40P01", "55P03", "25P03", "25P04", "25006", "26000"];
 
-/// What means that the server, or the pooler before it, has gone: it may say so after it has committed.
-const GONE: [&str; 2] = ["08", "57P"];
+/// What means that the server, or the pooler before it, has gone, or does not know: it may say so after it has
+/// committed. 40003 is "statement completion unknown".
+const GONE: [&str; 3] = ["08", "57P", "40003"];
 
 /// An error of a statement that commits nothing.
 pub(crate) fn harmless(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
@@ -36,7 +37,9 @@ fn classified(doing: &'static str, error: sqlx::Error, commits: bool) -> StoreEr
             code if PASSING_CLASSES.iter().any(|class| code.starts_with(class)) => Class::Passing,
             _ => Class::Refused,
         },
-        sqlx::Error::PoolTimedOut | sqlx::Error::BeginFailed => Class::Passing,
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::BeginFailed => Class::Passing,
+        // Somebody gave the connection back in a transaction. It is closed; the next one is another.
+        sqlx::Error::InvalidSavePointStatement => Class::Passing,
         sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Class::Broken,
         _ => Class::Refused,
     };

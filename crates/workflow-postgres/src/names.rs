@@ -42,9 +42,7 @@ impl Names {
     /// A migration: it runs with its schema first in the search path, since an index is not named with its schema.
     pub(crate) fn render_migration(&self, migration: &str) -> String {
         let path = match &self.schema {
-            Some(schema) => {
-                format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\";\nSET LOCAL search_path TO \"{schema}\";\n")
-            }
+            Some(schema) => CREATE_SCHEMA.replace("{schema}", schema),
             None => String::new(),
         };
         path + &migration.replace("{prefix}", &self.prefix)
@@ -60,6 +58,16 @@ impl Names {
             .or_insert_with(|| Box::leak(Box::new(Sql::render(|text| String::leak(self.render(text))))))
     }
 }
+
+/// `IF NOT EXISTS` alone asks for the right to create schemas even where there is nothing to create.
+const CREATE_SCHEMA: &str = r#"
+DO $$ BEGIN
+    IF to_regnamespace('"{schema}"') IS NULL THEN
+        CREATE SCHEMA IF NOT EXISTS "{schema}";
+    END IF;
+END $$;
+SET LOCAL search_path TO "{schema}";
+"#;
 
 /// The database's clock, plus the offset that tests move: `$1` of every statement that reads it. It is not `now()`,
 /// which stands still from the beginning of a transaction.

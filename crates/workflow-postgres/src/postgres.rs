@@ -1,5 +1,7 @@
 //! The store's handle: how it is opened, migrated and verified.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::query::Query;
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use workflow::{Clock, StoreError};
 
 use crate::error::harmless;
@@ -26,7 +28,7 @@ const SETTINGS: [(&str, &str); 3] = [
 ];
 
 /// How long a connection is waited for: well under a lease, so that a full pool is tried again in time.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The store in PostgreSQL 13 or newer: for many processes on many hosts. Cheap to clone.
 #[derive(Clone)]
@@ -122,8 +124,52 @@ impl Postgres {
         Tx::begin(&self.pool).await
     }
 
-    /// A connection. Failing to get one is never a doubt: nothing was sent.
-    pub(crate) async fn conn(&self) -> Result<PoolConnection<sqlx::Postgres>, StoreError> {
-        self.pool.acquire().await.map_err(harmless("connecting"))
+    /// A connection for a statement that is a commit of its own. Failing to get one is never a doubt: nothing was sent.
+    pub(crate) async fn conn(&self) -> Result<Conn, StoreError> {
+        let conn = self.pool.acquire().await.map_err(harmless("connecting"))?;
+        Ok(Conn { conn, waiting: true })
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// A connection that is closed, unless its statements were answered. A caller that gave up left a wire that may be dead:
+/// the pool would take it back only after a ping, for whose answer it waits for ever.
+pub(crate) struct Conn {
+    conn: PoolConnection<sqlx::Postgres>,
+    waiting: bool,
+}
+
+impl Conn {
+    /// The last statement was answered, be it by an error.
+    pub(crate) fn answered<T>(mut self, answer: T) -> T {
+        self.waiting = false;
+        answer
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.waiting {
+            self.conn.close_on_drop();
+        }
+    }
+}
+
+impl Deref for Conn {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.conn
+    }
+}
+
+impl DerefMut for Conn {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.conn
     }
 }

@@ -25,15 +25,15 @@ statements! {
         ON CONFLICT (scope, idempotency_key) DO NOTHING
         RETURNING first_attempt_at";
 
-    /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost.
+    /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost. The same claim is the same
+    /// holder: it keeps its fence, so that a late duplicate throws nobody out. What a later build may write into
+    /// `status`, this one cannot drive.
     take = "
         UPDATE {prefix}idempotency_keys SET
-            fence = fence + 1,
+            fence = fence + (claim_id <> $5)::int,
             attempts = attempts + (claim_id <> $5)::int,
             step_attempts = step_attempts + (claim_id <> $5)::int,
             claim_id = $5,
-            status = CASE status WHEN 'waiting' THEN 'running' ELSE status END,
-            wake_at = NULL,
             locked_at = t,
             last_run_at = t,
             first_attempt_at = coalesce(first_attempt_at, t),
@@ -42,9 +42,8 @@ statements! {
         WHERE scope = $2 AND idempotency_key = $3 AND workflow = $4
             AND ($6::bytea IS NULL OR digest = $6)
             AND recovery_point = ANY ($7)
-            AND ((status IN ('running', 'undoing')
-                    AND (lease_expires_at IS NULL OR lease_expires_at <= t OR claim_id = $5))
-                OR (status = 'waiting' AND wake_at <= t))
+            AND status = 'running'
+            AND (lease_expires_at IS NULL OR lease_expires_at <= t OR claim_id = $5)
         RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at";
 
     /// The data to go on with. A statement of its own, after the row is ours: a subquery of `take` would read what was
@@ -70,13 +69,27 @@ statements! {
             AND ($6::uuid IS NULL OR id > $6)
         ORDER BY id LIMIT $7";
 
-    /// Both belts: the fence and the previous point. The new point's own row is written by the same statement.
+    /// The same for a status that is not `finished`: by the index of the unfinished.
+    list_unfinished = "
+        SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
+            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            response_code, response_headers, response_body,
+            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left
+        FROM {prefix}idempotency_keys
+        WHERE ($2::text IS NULL OR scope = $2) AND ($3::text IS NULL OR workflow = $3)
+            AND finished_at IS NULL AND status = $4 AND ($5::text IS NULL OR recovery_point = $5)
+            AND ($6::uuid IS NULL OR id > $6)
+        ORDER BY id LIMIT $7";
+
+    /// Both belts: the fence and the previous point. The new point's own row is written by the same statement. Inside a
+    /// step's transaction (`$12`) it must still be the one that `Tx::begin` has marked.
     advance = "
         WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
             UPDATE {prefix}idempotency_keys SET
                 recovery_point = $5, lease_expires_at = t + $6, attempts = 1, step_attempts = 1,
                 first_attempt_at = t, last_error = NULL
             FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+                AND (NOT $12::bool OR coalesce(current_setting('workflow.open', true), '') = 'yes')
             RETURNING id, t
         ), point AS (
             INSERT INTO {prefix}recovery_points
@@ -93,6 +106,7 @@ statements! {
                 response_body = $7, finished_at = t, expires_at = t + $8, lease_expires_at = NULL,
                 locked_at = NULL, attempts = 1, step_attempts = 0, first_attempt_at = NULL, last_error = NULL
             FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+                AND (NOT $13::bool OR coalesce(current_setting('workflow.open', true), '') = 'yes')
             RETURNING id, t
         ), point AS (
             INSERT INTO {prefix}recovery_points
@@ -105,9 +119,10 @@ statements! {
         INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
         VALUES ($2, $3, $4, $5, {now})";
 
+    /// A released row is not leased again: a late duplicate would lock everybody out.
     begin_attempt = "
         UPDATE {prefix}idempotency_keys SET step_attempts = step_attempts + 1, lease_expires_at = {now} + $4
-        WHERE id = $2 AND fence = $3 AND status = 'running'";
+        WHERE id = $2 AND fence = $3 AND status = 'running' AND lease_expires_at IS NOT NULL";
 
     /// A second release of the same lease does nothing.
     release = "

@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Take, Taken, To,
+    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, Take, Taken, To,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
 use crate::error::{committing, harmless};
-use crate::postgres::Postgres;
+use crate::postgres::{ACQUIRE_TIMEOUT, Conn, Postgres};
 use crate::rows::{self, interval};
 use crate::tx::Tx;
 
@@ -38,7 +39,8 @@ impl Store for Postgres {
             .bind(new.claim_id)
             .bind(interval(new.lease));
         let mut conn = self.conn().await?;
-        let inserted = insert.fetch_optional(&mut *conn).await.map_err(committing("claiming"))?;
+        let inserted = insert.fetch_optional(&mut *conn).await;
+        let inserted = conn.answered(inserted).map_err(committing("claiming"))?;
         Ok(inserted.map(|row| row.get(0)))
     }
 
@@ -53,16 +55,21 @@ impl Store for Postgres {
             .bind(take.points)
             .bind(interval(take.lease));
         let mut conn = self.conn().await?;
-        let taken = update.fetch_optional(&mut *conn).await.map_err(committing("claiming"))?;
-        let Some(row) = taken else { return Ok(None) };
-        let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
-        let reached = reached.fetch_optional(&mut *conn).await.map_err(committing("claiming"))?;
-        rows::taken(&row, reached.as_ref()).map(Some)
+        let taken = update.fetch_optional(&mut *conn).await;
+        let Some(row) = taken.map_err(committing("claiming"))? else { return conn.answered(Ok(None)) };
+        let taken = self.taken(conn, &row).await;
+        if taken.as_ref().is_err_and(|error| !error.is_transient()) {
+            // A row that cannot be read stays free. What passes is asked again by the same claim.
+            let _ = self.release(rows::lease(&row)?, None).await;
+        }
+        taken.map(Some)
     }
 
     async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let found = self.now(self.sql.find).bind(key.scope()).bind(key.value());
-        let found = found.fetch_optional(&self.pool).await.map_err(harmless("looking up a key"))?;
+        let mut conn = self.conn().await?;
+        let found = found.fetch_optional(&mut *conn).await;
+        let found = conn.answered(found).map_err(harmless("looking up a key"))?;
         found.as_ref().map(rows::record).transpose()
     }
 
@@ -77,8 +84,13 @@ impl Store for Postgres {
         advance: Advance<'_>,
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
+        let moved = self.advanced(tx, lease, advance, true).await.map_err(harmless("advancing"))?;
+        let Some(at) = moved else {
+            tx.assert_open().await?;
+            return Err(StoreError::LeaseLost);
+        };
         self.stage(tx, lease.id, jobs).await?;
-        self.advanced(tx, lease, advance).await.map_err(harmless("advancing"))?.ok_or(StoreError::LeaseLost)
+        Ok(at)
     }
 
     async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
@@ -91,14 +103,15 @@ impl Store for Postgres {
 
     async fn advance(&self, lease: Lease, advance: Advance<'_>) -> Result<DateTime<Utc>, StoreError> {
         let mut conn = self.conn().await?;
-        let moved = self.advanced(&mut conn, lease, advance).await.map_err(committing("advancing"))?;
-        moved.ok_or(StoreError::LeaseLost)
+        let moved = self.advanced(&mut conn, lease, advance, false).await;
+        conn.answered(moved).map_err(committing("advancing"))?.ok_or(StoreError::LeaseLost)
     }
 
     async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
         let update = self.now(self.sql.begin_attempt).bind(lease.id).bind(lease.fence).bind(interval(ttl));
         let mut conn = self.conn().await?;
-        match update.execute(&mut *conn).await.map_err(committing("counting an attempt"))?.rows_affected() {
+        let counted = update.execute(&mut *conn).await;
+        match conn.answered(counted).map_err(committing("counting an attempt"))?.rows_affected() {
             1 => Ok(()),
             _ => Err(StoreError::LeaseLost),
         }
@@ -109,16 +122,20 @@ impl Store for Postgres {
         let error = error.map(|error| error.replace('\0', "\u{fffd}"));
         let update = sqlx::query(self.sql.release).bind(lease.id).bind(lease.fence).bind(error);
         let mut conn = self.conn().await?;
-        update.execute(&mut *conn).await.map(drop).map_err(committing("giving a lease back"))
+        let released = update.execute(&mut *conn).await;
+        conn.answered(released).map(drop).map_err(committing("giving a lease back"))
     }
 
     async fn settle(&self, lease: Lease) -> Result<Option<Position>, StoreError> {
-        let found = sqlx::query(self.sql.settle).bind(lease.id).fetch_optional(&self.pool).await;
-        found.map_err(harmless("settling a doubt"))?.as_ref().map(rows::position).transpose()
+        let mut conn = self.conn().await?;
+        let found = sqlx::query(self.sql.settle).bind(lease.id).fetch_optional(&mut *conn).await;
+        conn.answered(found).map_err(harmless("settling a doubt"))?.as_ref().map(rows::position).transpose()
     }
 
     fn heart(&self) -> Self {
         let options = self.pool.options().clone().min_connections(0).max_connections(1);
+        // The application's own patience may be longer than a lease.
+        let options = options.acquire_timeout(ACQUIRE_TIMEOUT);
         let pool = options.connect_lazy_with((*self.pool.connect_options()).clone());
         Self { pool, ..self.clone() }
     }
@@ -127,14 +144,16 @@ impl Store for Postgres {
         let ids: Vec<Uuid> = leases.iter().map(|lease| lease.id).collect();
         let fences: Vec<i64> = leases.iter().map(|lease| lease.fence).collect();
         let extend = self.now(self.sql.heartbeat).bind(interval(ttl)).bind(&ids).bind(&fences);
-        let renewed = extend.fetch_all(&self.pool).await.map_err(committing("extending leases"))?;
+        let mut conn = self.conn().await?;
+        let renewed = extend.fetch_all(&mut *conn).await.map_err(committing("extending leases"))?;
         let renewed: HashSet<Lease> = renewed.iter().map(rows::lease).collect::<Result<_, _>>()?;
         let mut held = HashSet::new();
         if renewed.len() < leases.len() {
-            let look = sqlx::query(self.sql.held).bind(&ids).bind(&fences).fetch_all(&self.pool).await;
+            let look = sqlx::query(self.sql.held).bind(&ids).bind(&fences).fetch_all(&mut *conn).await;
             let look = look.map_err(harmless("extending leases"))?;
             held = look.iter().map(rows::lease).collect::<Result<_, _>>()?;
         }
+        conn.answered(());
         let beat = |lease: &Lease| match (renewed.contains(lease), held.contains(lease)) {
             (true, _) => Beat::Renewed,
             (false, true) => Beat::Missed,
@@ -144,37 +163,49 @@ impl Store for Postgres {
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
+        let unfinished = filter.status.is_some_and(|status| status != Status::Finished);
         let list = self
-            .now(self.sql.list)
+            .now(if unfinished { self.sql.list_unfinished } else { self.sql.list })
             .bind(&filter.scope)
             .bind(&filter.workflow)
             .bind(filter.status.map(|status| status.as_str()))
             .bind(&filter.recovery_point)
             .bind(filter.after)
             .bind(filter.page());
-        let list = list.fetch_all(&self.pool).await.map_err(harmless("listing keys"))?;
-        list.iter().map(rows::record).collect()
+        let mut conn = self.conn().await?;
+        let list = list.fetch_all(&mut *conn).await;
+        conn.answered(list).map_err(harmless("listing keys"))?.iter().map(rows::record).collect()
     }
 
     async fn journal(&self, ids: &[Uuid]) -> Result<Vec<PointRow>, StoreError> {
-        let rows = sqlx::query(self.sql.journal).bind(ids).fetch_all(&self.pool).await;
-        rows.map_err(harmless("reading the journal"))?.iter().map(rows::point).collect()
+        let mut conn = self.conn().await?;
+        let rows = sqlx::query(self.sql.journal).bind(ids).fetch_all(&mut *conn).await;
+        conn.answered(rows).map_err(harmless("reading the journal"))?.iter().map(rows::point).collect()
     }
 
     async fn census(&self) -> Result<Vec<Census>, StoreError> {
-        let rows =
-            sqlx::query(self.sql.census).fetch_all(&self.pool).await.map_err(harmless("counting keys"))?;
-        rows.iter().map(rows::census).collect()
+        let mut conn = self.conn().await?;
+        let rows = sqlx::query(self.sql.census).fetch_all(&mut *conn).await;
+        conn.answered(rows).map_err(harmless("counting keys"))?.iter().map(rows::census).collect()
     }
 }
 
 impl Postgres {
+    /// What a claim goes on with.
+    async fn taken(&self, mut conn: Conn, row: &PgRow) -> Result<Taken, StoreError> {
+        let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
+        let reached = reached.fetch_optional(&mut *conn).await;
+        let reached = conn.answered(reached).map_err(committing("claiming"))?;
+        rows::taken(row, reached.as_ref())
+    }
+
     /// The guarded move and the row of the point that was reached, in one statement.
     async fn advanced(
         &self,
         conn: &mut PgConnection,
         lease: Lease,
         advance: Advance<'_>,
+        in_a_step: bool,
     ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
         let moved = match advance.to {
             To::Point { .. } => self.now(self.sql.advance),
@@ -192,7 +223,8 @@ impl Postgres {
                 .bind(interval(retention))
                 .bind(advance.seq),
         };
-        let moved = moved.bind(advance.step).bind(advance.attempts).bind(advance.first_attempt_at);
+        let moved =
+            moved.bind(advance.step).bind(advance.attempts).bind(advance.first_attempt_at).bind(in_a_step);
         Ok(moved.fetch_optional(conn).await?.map(|row| row.get(0)))
     }
 

@@ -3,11 +3,15 @@
 use sqlx::error::DatabaseError;
 use workflow::StoreError;
 
-/// SQLite's primary result codes that pass: busy, locked, out of memory, interrupted, disk full, cannot open.
-const PASSING: [i32; 6] = [5, 6, 7, 9, 13, 14];
+/// SQLite's primary result codes that pass: abort, busy, locked, out of memory, interrupted, disk full, cannot open,
+/// locking protocol.
+const PASSING: [i32; 8] = [4, 5, 6, 7, 9, 13, 14, 15];
 
 /// SQLite's code for an I/O error.
 const IO_ERROR: i32 = 10;
+
+/// SQLite's code for a statement that makes no sense: here, of a savepoint that is not there.
+const ERROR: i32 = 1;
 
 /// An error of a statement that commits nothing.
 pub(crate) fn harmless(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
@@ -31,7 +35,9 @@ fn classified(doing: &'static str, error: sqlx::Error, commits: bool) -> StoreEr
             Some(IO_ERROR) => Class::Broken,
             _ => Class::Refused,
         },
-        sqlx::Error::PoolTimedOut | sqlx::Error::BeginFailed => Class::Passing,
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::BeginFailed => Class::Passing,
+        // Somebody gave the connection back in a transaction. It is closed; the next one is another.
+        sqlx::Error::InvalidSavePointStatement => Class::Passing,
         sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Class::Broken,
         _ => Class::Refused,
     };
@@ -42,6 +48,11 @@ fn classified(doing: &'static str, error: sqlx::Error, commits: bool) -> StoreEr
         Class::Broken => StoreError::Away { doing, source },
         Class::Refused => StoreError::Refused { doing, source },
     }
+}
+
+/// Whether SQLite found nothing wrong but the statement: no disk, no lock.
+pub(crate) fn says_no(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(primary_code) == Some(ERROR)
 }
 
 /// The low byte: the extended code's upper bytes say more than is needed here.

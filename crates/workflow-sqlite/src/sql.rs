@@ -25,15 +25,15 @@ statements! {
         ON CONFLICT (scope, idempotency_key) DO NOTHING
         RETURNING first_attempt_at";
 
-    /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost.
+    /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost. The same claim is the same
+    /// holder: it keeps its fence, so that a late duplicate throws nobody out. What a later build may write into
+    /// `status`, this one cannot drive.
     take = "
         UPDATE {prefix}idempotency_keys SET
-            fence = fence + 1,
+            fence = fence + (claim_id <> $5),
             attempts = attempts + (claim_id <> $5),
             step_attempts = step_attempts + (claim_id <> $5),
             claim_id = $5,
-            status = CASE status WHEN 'waiting' THEN 'running' ELSE status END,
-            wake_at = NULL,
             locked_at = {now},
             last_run_at = {now},
             first_attempt_at = coalesce(first_attempt_at, {now}),
@@ -41,9 +41,8 @@ statements! {
         WHERE scope = $2 AND idempotency_key = $3 AND workflow = $4
             AND ($6 IS NULL OR digest = $6)
             AND recovery_point IN (SELECT value FROM json_each($7))
-            AND ((status IN ('running', 'undoing')
-                    AND (lease_expires_at IS NULL OR lease_expires_at <= {now} OR claim_id = $5))
-                OR (status = 'waiting' AND wake_at <= {now}))
+            AND status = 'running'
+            AND (lease_expires_at IS NULL OR lease_expires_at <= {now} OR claim_id = $5)
         RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at";
 
     /// The data to go on with. A statement of its own, after the row is ours: a subquery of `take` would read what was
@@ -65,6 +64,18 @@ statements! {
             coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left
         FROM {prefix}idempotency_keys
         WHERE ($2 IS NULL OR scope = $2) AND ($3 IS NULL OR workflow = $3) AND ($4 IS NULL OR status = $4)
+            AND ($5 IS NULL OR recovery_point = $5) AND ($6 IS NULL OR id > $6)
+        ORDER BY id LIMIT $7";
+
+    /// The same for a status that is not `finished`: by the index of the unfinished.
+    list_unfinished = "
+        SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
+            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            response_code, response_headers, response_body,
+            coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left
+        FROM {prefix}idempotency_keys
+        WHERE ($2 IS NULL OR scope = $2) AND ($3 IS NULL OR workflow = $3)
+            AND finished_at IS NULL AND status = $4
             AND ($5 IS NULL OR recovery_point = $5) AND ($6 IS NULL OR id > $6)
         ORDER BY id LIMIT $7";
 
@@ -94,9 +105,10 @@ statements! {
         INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
         VALUES ($2, $3, $4, $5, {now})";
 
+    /// A released row is not leased again: a late duplicate would lock everybody out.
     begin_attempt = "
         UPDATE {prefix}idempotency_keys SET step_attempts = step_attempts + 1, lease_expires_at = {now} + $4
-        WHERE id = $2 AND fence = $3 AND status = 'running'";
+        WHERE id = $2 AND fence = $3 AND status = 'running' AND lease_expires_at IS NOT NULL";
 
     /// A second release of the same lease does nothing.
     release = "

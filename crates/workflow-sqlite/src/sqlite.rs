@@ -1,5 +1,6 @@
 //! The store's handle: how it is opened, migrated and verified, and its two kinds of write.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +29,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const OPEN_TRIES: u32 = 100;
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection is waited for: well under a lease, so that a full pool is tried again in time.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection, and the one writer's place, is waited for: well under a lease, so that a full pool is tried again in time.
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The store in an SQLite file: for one process, or several on one host. Cheap to clone.
 #[derive(Clone)]
@@ -156,6 +157,12 @@ impl Sqlite {
                 Err(harmless(doing)(error))
             }
         }
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").field("names", &self.names).finish_non_exhaustive()
     }
 }
 

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Take, Taken, To,
+    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, Take, Taken, To,
 };
 use workflow::{FINISHED, Key, StagedJob, Store, StoreError};
 
 use crate::error::harmless;
 use crate::rows::{self, micros};
-use crate::sqlite::Sqlite;
+use crate::sqlite::{ACQUIRE_TIMEOUT, Sqlite};
 use crate::tx::Tx;
 
 /// How long a heartbeat waits for the one writer of the file: a step that writes for longer is missed, not waited for.
@@ -29,7 +31,7 @@ impl Store for Sqlite {
             .bind(&new.scope)
             .bind(&new.value)
             .bind(&new.workflow)
-            .bind(i64::from(new.version))
+            .bind(i32::try_from(new.version).unwrap_or(i32::MAX))
             .bind(&new.digest[..])
             .bind(new.digest_version)
             .bind(&new.effect_seed[..])
@@ -54,10 +56,15 @@ impl Store for Sqlite {
             .bind(take.digest)
             .bind(points)
             .bind(micros(take.lease));
-        let Some(row) = self.write("claiming", update).await? else { return Ok(None) };
-        let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
-        let reached = reached.fetch_optional(&self.pool).await.map_err(harmless("claiming"))?;
-        rows::taken(&row, reached.as_ref()).map(Some)
+        let mut tx = self.begin_write().await?;
+        // A row that cannot be read is not leased either.
+        match self.taken(&mut tx, update).await {
+            Ok(taken) => tx.commit().await.map(|()| taken),
+            Err(error) => {
+                tx.rollback().await;
+                Err(error)
+            }
+        }
     }
 
     async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {
@@ -77,8 +84,10 @@ impl Store for Sqlite {
         advance: Advance<'_>,
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
+        tx.assert_open().await?;
+        let at = self.advanced(tx, lease, advance).await?;
         self.stage(tx, lease.id, jobs).await?;
-        self.advanced(tx, lease, advance).await
+        Ok(at)
     }
 
     async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
@@ -120,6 +129,8 @@ impl Store for Sqlite {
 
     fn heart(&self) -> Self {
         let options = self.pool.options().clone().min_connections(0).max_connections(1);
+        // The application's own patience may be longer than a lease.
+        let options = options.acquire_timeout(ACQUIRE_TIMEOUT);
         let pool = options.connect_lazy_with((*self.pool.connect_options()).clone());
         Self { pool, ..self.clone() }
     }
@@ -139,8 +150,9 @@ impl Store for Sqlite {
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
+        let unfinished = filter.status.is_some_and(|status| status != Status::Finished);
         let list = self
-            .now(self.sql.list)
+            .now(if unfinished { self.sql.list_unfinished } else { self.sql.list })
             .bind(&filter.scope)
             .bind(&filter.workflow)
             .bind(filter.status.map(|status| status.as_str()))
@@ -173,6 +185,19 @@ impl Store for Sqlite {
 }
 
 impl Sqlite {
+    /// The claim, and what it goes on with.
+    async fn taken(
+        &self,
+        conn: &mut SqliteConnection,
+        update: Query<'_, sqlx::Sqlite, SqliteArguments>,
+    ) -> Result<Option<Taken>, StoreError> {
+        let row = update.fetch_optional(&mut *conn).await.map_err(harmless("claiming"))?;
+        let Some(row) = row else { return Ok(None) };
+        let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
+        let reached = reached.fetch_optional(conn).await.map_err(harmless("claiming"))?;
+        rows::taken(&row, reached.as_ref()).map(Some)
+    }
+
     /// The guarded move and the row of the point that was reached.
     async fn advanced(
         &self,

@@ -1,18 +1,29 @@
-//! The transaction: begun so that nobody can leave it half begun.
+//! The transaction: nobody can leave it half begun, end it unnoticed, or get its connection half ended.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use sqlx::{SqliteConnection, SqlitePool, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{Executor, SqlSafeStr, SqliteConnection, SqlitePool};
+use sqlx_core::transaction::TransactionManager;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use workflow::{BoxError, StoreError};
 
-use crate::error::{committing, harmless};
+use crate::error::{committing, harmless, says_no};
+use crate::sqlite::ACQUIRE_TIMEOUT;
+
+type Manager = <sqlx::Sqlite as sqlx::Database>::TransactionManager;
+
+/// The savepoint is a mark that ends with its transaction, and that no later transaction has.
+const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT workflow";
+const RELEASE: &str = "RELEASE workflow";
 
 /// A write transaction: SQLite has one writer, so within a process they queue here, in order, instead of in the
-/// database's own busy loop. Dropped without a commit, it is rolled back.
+/// database's own busy loop. Dropped without a commit, it is rolled back: its connection is closed.
 pub struct Tx {
-    tx: Transaction<'static, sqlx::Sqlite>,
+    conn: PoolConnection<sqlx::Sqlite>,
+    open: bool,
     _writer: OwnedSemaphorePermit,
 }
 
@@ -22,20 +33,65 @@ impl Tx {
     pub(crate) async fn begin(pool: &SqlitePool, writer: &Arc<Semaphore>) -> Result<Self, StoreError> {
         let (pool, writer) = (pool.clone(), writer.clone());
         let begun = tokio::spawn(async move {
-            let writer = writer.acquire_owned().await.map_err(|e| away(e.into()))?;
-            let tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(harmless("beginning"))?;
-            Ok(Self { tx, _writer: writer })
+            let writer = tokio::time::timeout(ACQUIRE_TIMEOUT, writer.acquire_owned()).await;
+            let writer = writer.map_err(|e| away(e.into()))?.map_err(|e| away(e.into()))?;
+            let conn = pool.acquire().await.map_err(harmless("beginning"))?;
+            let mut tx = Self { conn, open: true, _writer: writer };
+            let begin = Manager::begin(&mut tx.conn, Some(BEGIN.into_sql_str()));
+            begin.await.map_err(harmless("beginning"))?;
+            Ok(tx)
         });
         begun.await.unwrap_or_else(|e| Err(away(e.into())))
     }
 
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await.map_err(committing("committing"))
+    /// Fails if what was begun has ended since, by whatever means: what is written next would be a commit of its own.
+    pub(crate) async fn assert_open(&mut self) -> Result<(), StoreError> {
+        match self.conn.execute(RELEASE).await {
+            Ok(_) => Ok(()),
+            Err(error) if says_no(&error) => Err(self.escaped("advancing")),
+            Err(error) => Err(harmless("advancing")(error)),
+        }
     }
 
-    pub(crate) async fn rollback(self) {
-        if let Err(error) = self.tx.rollback().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "rollback failed");
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        if !self.is_at_the_top() {
+            return Err(self.escaped("committing"));
+        }
+        Manager::commit(&mut self.conn).await.map_err(committing("committing"))?;
+        self.open = false;
+        Ok(())
+    }
+
+    pub(crate) async fn rollback(mut self) {
+        if !self.is_at_the_top() {
+            return;
+        }
+        match Manager::rollback(&mut self.conn).await {
+            Ok(()) => self.open = false,
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "rollback failed"),
+        }
+    }
+
+    /// Whether sqlx, too, sees the transaction that was begun, and none within it: else its COMMIT would commit nothing.
+    fn is_at_the_top(&self) -> bool {
+        Manager::get_transaction_depth(&self.conn) == 1
+    }
+
+    fn escaped(&mut self, doing: &'static str) -> StoreError {
+        self.conn.close_on_drop();
+        StoreError::Refused { doing, source: ESCAPED.into() }
+    }
+}
+
+const ESCAPED: &str = "the step has ended the runner's transaction: what it wrote is not committed together with its \
+    point, which has not moved. A step must not send COMMIT or ROLLBACK, nor `OR ROLLBACK`, and must not drop a \
+    nested `begin()` before it is done";
+
+impl Drop for Tx {
+    /// The pool would take back a connection that sqlx, or the database, still thinks is in a transaction.
+    fn drop(&mut self) {
+        if self.open {
+            self.conn.close_on_drop();
         }
     }
 }
@@ -44,13 +100,19 @@ impl Deref for Tx {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        &self.tx
+        &self.conn
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.tx
+        &mut self.conn
+    }
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx").finish_non_exhaustive()
     }
 }
 

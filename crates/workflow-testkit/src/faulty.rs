@@ -74,6 +74,13 @@ struct Log {
 }
 
 impl<S: Store> Faulty<S> {
+    /// The same plan and count over another handle: what the next process opens, where this one has died with its
+    /// connections.
+    #[must_use]
+    pub fn over(&self, store: S) -> Self {
+        Self { store, shared: self.shared.clone() }
+    }
+
     /// The store with this plan. Of two faults at one call the first counts.
     pub fn new(store: S, plan: impl IntoIterator<Item = Fault>) -> Self {
         let shared = Shared {

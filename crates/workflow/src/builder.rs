@@ -1,5 +1,6 @@
 //! The builder: one line a step, and each line checked against the one above.
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use crate::step::{AtomicStep, End, Erase, ErasedStep, ForeignStep};
@@ -25,6 +26,12 @@ pub struct Builder<C, A, In, At, Last = last::Nothing> {
     version: u32,
     steps: Vec<StepEntry<C, A, In>>,
     at: PhantomData<fn() -> (At, Last)>,
+}
+
+impl<C, A, In, At, L> fmt::Debug for Builder<C, A, In, At, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Builder({}, {} steps)", self.name, self.steps.len())
+    }
 }
 
 impl<C, A, In: RecoveryPoint> Workflow<C, A, In> {

@@ -18,7 +18,8 @@ pub struct Place<'a> {
 /// Seals what is stored of a request, of a point's data and of a response, and opens it again.
 ///
 /// The digest of a request is not sealed but keyed ([`RunnerBuilder::digest_secret`]), with a secret that outlives
-/// the codec's keys. Names of points and steps, times and error texts are stored in clear.
+/// the codec's keys. Scopes and keys, names of points and steps, times, error texts and the payloads of staged jobs are
+/// stored in clear.
 ///
 /// [`RunnerBuilder::digest_secret`]: crate::RunnerBuilder::digest_secret
 pub trait Codec: Send + Sync + 'static {

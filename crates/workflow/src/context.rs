@@ -1,5 +1,7 @@
 //! What a step is given besides its point: the contexts.
 
+use std::fmt;
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -93,6 +95,16 @@ impl<'c, C, A, In> Atomic<'c, C, A, In> {
     }
 }
 
+/// Which step of which key; the request may hold what must not stand in a log.
+impl<C, A, In> fmt::Debug for Atomic<'_, C, A, In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Atomic")
+            .field("key", self.key)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The context of a **foreign** step: one that changes something outside the database, a foreign state mutation.
 ///
 /// It has no connection: none is held while the step runs. Hand [`effect_key`](Self::effect_key) to the other side
@@ -143,5 +155,15 @@ impl<'c, A, In> Foreign<'c, A, In> {
     /// runner that was overtaken.
     pub fn fence(&self) -> i64 {
         self.attempt.fence
+    }
+}
+
+/// Which step of which key; the request may hold what must not stand in a log.
+impl<A, In> fmt::Debug for Foreign<'_, A, In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Foreign")
+            .field("key", self.key)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
     }
 }

@@ -14,8 +14,12 @@ use crate::Key;
 /// The version of the digest that this build writes.
 pub const DIGEST_VERSION: i16 = 1;
 
-/// Deeper JSON is refused: the walk over it is recursive.
-const MAX_DEPTH: usize = 128;
+/// Deeper JSON is refused: `serde_json` would not read it back from where it is stored, inside other levels.
+const MAX_DEPTH: usize = 120;
+
+/// The longest method and path, in characters: the columns hold no more.
+const MAX_METHOD: usize = 20;
+const MAX_PATH: usize = 2000;
 
 /// Where a request came in, if it came over HTTP: part of what makes it the same request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,10 +30,10 @@ pub struct Origin {
     pub path: Option<String>,
 }
 
-/// Why a request has no digest.
+/// Why a request was refused before anything was claimed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DigestError {
+pub enum RequestError {
     /// It is not JSON.
     #[error("the request is not JSON")]
     Json(#[from] serde_json::Error),
@@ -39,6 +43,30 @@ pub enum DigestError {
     /// It is nested too deeply.
     #[error("the request is nested more than {MAX_DEPTH} levels deep")]
     Depth,
+    /// It is JSON, but its type does not read it back (a NaN became null, a skipped field has no default): the run
+    /// could not go on with what is stored.
+    #[error("the request cannot be read back from its own JSON")]
+    Unreadable(#[source] serde_json::Error),
+    /// Its method or path is too long to be stored, or has a NUL in it.
+    #[error("the request's {part} has over {most} characters, or a NUL in it")]
+    Origin {
+        /// `method` or `path`.
+        part: &'static str,
+        /// How many characters there may be.
+        most: usize,
+    },
+}
+
+impl Origin {
+    pub(crate) fn check(&self) -> Result<(), RequestError> {
+        for (part, text, most) in [("method", &self.method, MAX_METHOD), ("path", &self.path, MAX_PATH)] {
+            let text = text.as_deref().unwrap_or("");
+            if text.chars().count() > most || text.contains('\0') {
+                return Err(RequestError::Origin { part, most });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// HMAC-SHA-256 over everything that makes two requests the same: the workflow, where it came in, and the body,
@@ -49,7 +77,7 @@ pub(crate) fn digest(
     workflow: &str,
     origin: &Origin,
     body: &[u8],
-) -> Result<[u8; 32], DigestError> {
+) -> Result<[u8; 32], RequestError> {
     let body: &RawValue = serde_json::from_slice(body)?;
     let mut canonical = Vec::with_capacity(body.get().len());
     write_canonical(body.get(), &mut canonical, 0)?;
@@ -102,9 +130,9 @@ fn length(part: &[u8]) -> [u8; 8] {
     (part.len() as u64).to_be_bytes()
 }
 
-fn write_canonical(raw: &str, out: &mut Vec<u8>, depth: usize) -> Result<(), DigestError> {
+fn write_canonical(raw: &str, out: &mut Vec<u8>, depth: usize) -> Result<(), RequestError> {
     if depth > MAX_DEPTH {
-        return Err(DigestError::Depth);
+        return Err(RequestError::Depth);
     }
     let raw = raw.trim_matches([' ', '\t', '\n', '\r']);
     match raw.as_bytes().first() {
@@ -112,7 +140,7 @@ fn write_canonical(raw: &str, out: &mut Vec<u8>, depth: usize) -> Result<(), Dig
             let mut members = members(raw)?;
             members.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             if let Some(twice) = members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                return Err(DigestError::Duplicate(twice[0].0.clone()));
+                return Err(RequestError::Duplicate(twice[0].0.clone()));
             }
             for (i, (name, value)) in members.iter().enumerate() {
                 out.push(if i == 0 { b'{' } else { b',' });
@@ -216,11 +244,11 @@ mod tests {
     #[test]
     fn bad_bodies_are_refused_by_reason() {
         let refuse = |body: &[u8]| digest(b"", "w", &Origin::default(), body).unwrap_err();
-        assert!(matches!(refuse(b"{"), DigestError::Json(_)));
-        assert!(matches!(refuse(b"\xff"), DigestError::Json(_)));
-        assert!(matches!(refuse(br#"{"a":1,"\u0061":2}"#), DigestError::Duplicate(name) if name == "a"));
+        assert!(matches!(refuse(b"{"), RequestError::Json(_)));
+        assert!(matches!(refuse(b"\xff"), RequestError::Json(_)));
+        assert!(matches!(refuse(br#"{"a":1,"\u0061":2}"#), RequestError::Duplicate(name) if name == "a"));
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(matches!(refuse(deep.as_bytes()), DigestError::Depth | DigestError::Json(_)));
+        assert!(matches!(refuse(deep.as_bytes()), RequestError::Depth | RequestError::Json(_)));
     }
 
     #[test]

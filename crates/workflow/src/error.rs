@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::digest::DigestError;
+use crate::digest::RequestError;
 use crate::record::Status;
 use crate::{BoxError, Key, StoreError};
 
@@ -81,9 +81,9 @@ pub enum Error {
         /// The point at which this run stood.
         point: String,
     },
-    /// The request has no digest, or cannot be written as JSON. Nothing was claimed.
+    /// The request cannot be stored so that a run could go on with it. Nothing was claimed.
     #[error("the request cannot be stored")]
-    Request(#[from] DigestError),
+    Request(#[from] RequestError),
     /// Stored data does not fit the type that a step takes, or what a step reached cannot be stored.
     #[error("key {key}: the data of recovery point `{point}` does not fit")]
     Data {
@@ -97,6 +97,10 @@ pub enum Error {
     /// The database is away, or refused.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// The run panicked outside its steps: a fault of this library or of a store. The key is free when its lease has
+    /// run out.
+    #[error("the run panicked: {0}")]
+    Panicked(String),
     /// The run's task was ended from outside: the runtime is shutting down. The key is resumed by whoever claims
     /// it next.
     #[error("the run was interrupted")]

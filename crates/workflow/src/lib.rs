@@ -24,7 +24,7 @@ pub use clock::Clock;
 pub use codec::{Codec, Place, Plain};
 pub use context::{Atomic, Foreign};
 pub use definition::DefinitionError;
-pub use digest::{DIGEST_VERSION, DigestError, Origin};
+pub use digest::{DIGEST_VERSION, Origin, RequestError};
 pub use error::{BuildError, Error};
 pub use halt::{BoxError, Halt, Meaning, OrAnswer, Step};
 pub use key::{Key, KeyError, MAX_KEY_CHARS};

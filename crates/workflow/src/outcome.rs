@@ -16,7 +16,7 @@ pub trait Outcome: Send + 'static {
     /// The outcome as it is stored.
     ///
     /// # Errors
-    /// If the point's data cannot be written as JSON: nothing is stored then.
+    /// If the point's data cannot be written as JSON, or not be read back from it: nothing is stored then.
     fn reached(self) -> Result<Reached, serde_json::Error>;
 }
 
@@ -57,7 +57,10 @@ impl<P: RecoveryPoint> Outcome for P {
     }
 
     fn reached(self) -> Result<Reached, serde_json::Error> {
-        Ok(Reached::Point { name: P::NAME, data: serde_json::to_vec(&self)? })
+        let data = serde_json::to_vec(&self)?;
+        // What does not read back (a NaN became null) must not be committed: no run could go on from it.
+        serde_json::from_slice::<P>(&data)?;
+        Ok(Reached::Point { name: P::NAME, data })
     }
 }
 

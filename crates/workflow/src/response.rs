@@ -88,6 +88,23 @@ impl Response {
         &self.0.body
     }
 
+    /// Whether it can be answered over HTTP, now and at every replay.
+    pub(crate) fn check(&self) -> Result<(), Unanswerable> {
+        if !(100..=599).contains(&self.0.status) {
+            return Err(Unanswerable::Status(self.0.status));
+        }
+        let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+        let good = |(name, value): &(String, String)| {
+            !name.is_empty()
+                && name.bytes().all(token)
+                && !value.bytes().any(|b| b.is_ascii_control() && b != b'\t')
+        };
+        match self.0.headers.iter().find(|header| !good(header)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Unanswerable::Header(name.clone())),
+        }
+    }
+
     pub(crate) fn from_stored(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         Self(Box::new(Final { status, headers, body }))
     }
@@ -103,6 +120,15 @@ impl Response {
         }
         None
     }
+}
+
+/// Why a response is not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unanswerable {
+    #[error("a response's status is 100 to 599, not {0}")]
+    Status(u16),
+    #[error("the response's header {0:?} has a character in its name or value that no header may have")]
+    Header(String),
 }
 
 /// Status and size only: a body may hold what must not stand in a log.

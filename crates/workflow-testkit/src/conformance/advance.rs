@@ -185,6 +185,16 @@ pub async fn a_further_attempt_by_a_stale_lease_is_refused<F: Factory>(factory: 
     assert_eq!(picture(&store, &key_of(&new)).await, before);
 }
 
+pub async fn a_further_attempt_does_not_take_back_a_released_lease<F: Factory>(factory: F) {
+    let store = factory.fresh().await;
+    let (new, lease) = planted(&store, "k").await;
+    store.release(lease, None).await.unwrap();
+    let before = picture(&store, &key_of(&new)).await;
+    assert!(matches!(store.begin_attempt(lease, LEASE).await, Err(StoreError::LeaseLost)));
+    assert_eq!(picture(&store, &key_of(&new)).await, before);
+    taken(&store, take_of(&new)).await;
+}
+
 pub async fn forty_points_are_reached_one_after_the_other<F: Factory>(factory: F) {
     let store = factory.fresh().await;
     let (new, lease) = planted(&store, "k").await;

@@ -67,7 +67,11 @@ async fn outlived<F: Factory>(
     shop: &Arc<Shop<F>>,
     key: &Key,
 ) -> Result<Answered, Error> {
-    let run = || faulty.process(shop.runner(faulty).run(checkout::<F>, key.clone(), any_cart()));
+    // Each process has connections of its own: those of the dead are dead.
+    let run = async || {
+        let process = faulty.over(factory.reopen(faulty.inner()).await);
+        process.process(shop.runner(&process).run(checkout::<F>, key.clone(), any_cart())).await
+    };
     if let Some(answered) = run().await {
         return answered;
     }

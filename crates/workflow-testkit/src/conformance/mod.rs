@@ -60,6 +60,7 @@ macro_rules! conformance {
                 an_unknown_key_is_neither_found_nor_taken,
                 a_claim_whose_reply_was_lost_is_taken_by_its_claim_id,
                 a_take_whose_reply_was_lost_is_taken_again_and_counted_once,
+                a_late_duplicate_of_a_take_does_not_throw_its_own_run_out,
                 an_overtaken_claim_id_does_not_take_the_key_back,
                 a_claim_id_opens_no_other_key,
                 a_key_of_another_workflow_is_not_taken,
@@ -95,6 +96,7 @@ macro_rules! conformance {
                 a_further_attempt_is_counted,
                 a_further_attempt_extends_the_lease,
                 a_further_attempt_by_a_stale_lease_is_refused,
+                a_further_attempt_does_not_take_back_a_released_lease,
                 forty_points_are_reached_one_after_the_other,
             }
             atomic {

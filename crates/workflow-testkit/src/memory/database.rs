@@ -51,12 +51,12 @@ impl Database {
         if !row.is_claimable(&take, now) {
             return None;
         }
-        // A claim whose reply was lost is taken again: it is one attempt.
+        // A claim whose reply was lost is taken again: it is one attempt, of one holder.
         if row.claim_id != take.claim_id {
             row.attempts += 1;
             row.step_attempts += 1;
+            row.fence += 1;
         }
-        row.fence += 1;
         row.claim_id = take.claim_id;
         row.lease_expires_at = Some(now + take.lease);
         row.last_run_at = now;
@@ -108,7 +108,7 @@ impl Database {
         ttl: Duration,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let row = self.row(lease.id).filter(|row| row.fence == lease.fence && row.status == Status::Running);
+        let row = self.row(lease.id).filter(|row| row.is_leased_to(lease) && row.status == Status::Running);
         let row = row.ok_or(StoreError::LeaseLost)?;
         row.step_attempts += 1;
         row.lease_expires_at = Some(now + ttl);

@@ -52,10 +52,10 @@ impl Row {
         }
     }
 
-    /// Whether this claim may have the row. A waiting key has no time to wake at yet, so nobody may.
+    /// Whether this claim may have the row.
     pub(super) fn is_claimable(&self, take: &Take<'_>, now: DateTime<Utc>) -> bool {
         let free = self.lease_expires_at.is_none_or(|end| end <= now) || self.claim_id == take.claim_id;
-        free && matches!(self.status, Status::Running | Status::Undoing)
+        free && self.status == Status::Running
             && self.key.workflow == take.workflow
             && take.digest.is_none_or(|digest| digest == self.key.digest)
             && take.points.contains(&&*self.recovery_point)

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,12 @@ pub struct RunnerBuilder<S: Store, A> {
     settings: Settings,
     heartbeat: Option<Duration>,
     wrong: Option<DefinitionError>,
+}
+
+impl<S: Store, A> fmt::Debug for RunnerBuilder<S, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunnerBuilder").finish_non_exhaustive()
+    }
 }
 
 impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {

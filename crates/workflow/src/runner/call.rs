@@ -1,18 +1,21 @@
 //! A call: a request for a key, as a task of its own.
 
+use std::any::TypeId;
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use crate::digest::{DigestError, Origin};
+use crate::digest::{Origin, RequestError};
 use crate::{Error, Key, RecoveryPoint, Store};
 
 use super::Inner;
 use super::answered::Answered;
 use super::claim::{self, Ask, Claim};
 use super::drive::Registered;
+use super::panicked::Panicked;
 use super::reach::{Reach, Stepped};
 
 /// A run in the background.
@@ -42,6 +45,15 @@ pub struct Call<S: Store, A, In> {
     key: Key,
     request: In,
     origin: Origin,
+}
+
+impl<S: Store, A, In> fmt::Debug for Call<S, A, In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("workflow", &self.workflow)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
@@ -82,7 +94,12 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
 
     fn spawn(self, accepted: oneshot::Sender<()>) -> Result<JoinHandle<Result<Answered, Error>>, Error> {
         let workflow = registered(&self.inner, self.workflow)?;
-        let request = serde_json::to_vec(&self.request).map_err(DigestError::from)?;
+        if workflow.known.request != TypeId::of::<In>() {
+            return Err(Error::NotRegistered { workflow: self.workflow.to_owned() });
+        }
+        self.origin.check()?;
+        let request = serde_json::to_vec(&self.request).map_err(RequestError::from)?;
+        serde_json::from_slice::<In>(&request).map_err(RequestError::Unreadable)?;
         let span = span(workflow.known.workflow, &self.key);
         let ask = Ask { key: self.key, request: Some(request), origin: self.origin };
         Ok(tokio::spawn(finish(self.inner, workflow, ask, accepted).instrument(span)))
@@ -138,7 +155,8 @@ async fn stored<S: Store, A: Send + Sync + 'static>(
     inner: &Inner<S, A>,
     key: Key,
 ) -> Result<(Registered<S, A>, Claim), Error> {
-    let Some(record) = inner.store.find(&key).await? else { return Err(Error::UnknownKey { key }) };
+    let found = claim::limit(inner).patiently(|| inner.store.find(&key)).await?;
+    let Some(record) = found else { return Err(Error::UnknownKey { key }) };
     let workflow = registered(inner, &record.workflow)?;
     let span = span(workflow.known.workflow, &key);
     let ask = Ask { key, request: None, origin: Origin::default() };
@@ -155,7 +173,10 @@ fn span(workflow: &str, key: &Key) -> tracing::Span {
     tracing::info_span!("run", workflow, key = %key)
 }
 
-/// A step's panic is caught before; what is left is a runtime that shuts down.
+/// What is left to go wrong with the task itself: a panic outside the steps, or a runtime that shuts down.
 fn joined<T>(out: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
-    out.unwrap_or(Err(Error::Interrupted))
+    out.unwrap_or_else(|ended| match ended.try_into_panic() {
+        Ok(panic) => Err(Error::Panicked(Panicked::of(&*panic).to_string())),
+        Err(_) => Err(Error::Interrupted),
+    })
 }

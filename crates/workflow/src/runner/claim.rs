@@ -1,6 +1,8 @@
-//! The claim: by insert, else by compare-and-set, else a look at why not. Never the look first.
+//! The claim: by insert, else by compare-and-set. The look between the two decides nothing but what to answer where there
+//! is nothing to claim: a finished key costs no second write, and a row that only looked free is still guarded.
 
-use std::time::Instant;
+use std::any::TypeId;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -12,12 +14,16 @@ use crate::{Error, Key, Response, Store};
 
 use super::Inner;
 use super::held::Held;
-use super::patience::patiently;
+use super::patience::Limit;
+use super::persist;
 use super::seal::Sealer;
 
 /// Between the compare-and-set and the look, the row may have become free or have gone. It is asked again, but a key
 /// that changes hands that fast is in progress.
 const TRIES: usize = 4;
+
+/// Nobody is told to ask again at once.
+const SOONEST: Duration = Duration::from_millis(100);
 
 /// What came of a claim.
 pub(super) enum Claim {
@@ -44,6 +50,8 @@ pub(super) struct Claimed {
 pub(super) struct Known {
     pub(super) workflow: &'static str,
     pub(super) version: u32,
+    /// The type of its request.
+    pub(super) request: TypeId,
     /// The points from which a step starts, aliases included.
     pub(super) points: Vec<&'static str>,
 }
@@ -62,7 +70,7 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
     ask: Ask,
 ) -> Result<Claim, Error> {
     let Ask { key, request, origin } = ask;
-    let patience = Instant::now() + inner.settings.patience;
+    let limit = limit(inner);
     let claim_id = Uuid::new_v4();
     let new = match &request {
         Some(request) => Some(new_key(inner, known, &key, request, origin, claim_id)?),
@@ -78,34 +86,49 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
         lease: inner.settings.lease,
     };
     for _ in 0..TRIES {
-        let sent = Instant::now();
-        if let (Some(new), Some(request)) = (&new, &request)
-            && let Some(first_attempt_at) = patiently(patience, || inner.store.insert(new)).await?
-        {
-            return Ok(Claim::Ours(Box::new(fresh(
-                inner,
-                key.clone(),
-                new,
-                request,
-                first_attempt_at,
-                sent,
-            ))));
+        let (mut sent, mut inserts) = (Instant::now(), 0);
+        if let (Some(new), Some(request)) = (&new, &request) {
+            let insert = || {
+                (sent, inserts) = (Instant::now(), inserts + 1);
+                inner.store.insert(new)
+            };
+            if let Some(first_attempt_at) = limit.patiently(insert).await? {
+                return Ok(Claim::Ours(Box::new(fresh(
+                    inner,
+                    key.clone(),
+                    new,
+                    request,
+                    first_attempt_at,
+                    sent,
+                ))));
+            }
         }
-        let sent = Instant::now();
-        if let Some(taken) = patiently(patience, || inner.store.take(take)).await? {
-            return Ok(Claim::Ours(Box::new(resumed(inner, key.clone(), taken, sent).await?)));
-        }
-        match patiently(patience, || inner.store.find(&key)).await? {
-            None if request.is_none() => return Err(Error::UnknownKey { key }),
-            None => {}
-            Some(record) => {
-                if let Some(response) = verdict(inner, known, &key, take.digest, record)? {
-                    return Ok(Claim::Replay(response));
+        // A repeated insert may have met the row of the one before, whose reply was lost: only `take` can tell.
+        if inserts < 2 {
+            match limit.patiently(|| inner.store.find(&key)).await? {
+                None if request.is_none() => return Err(Error::UnknownKey { key }),
+                None => continue,
+                Some(record) => {
+                    if let Some(response) = verdict(inner, known, &key, take.digest, record)? {
+                        return Ok(Claim::Replay(response));
+                    }
                 }
             }
         }
+        let retake = || {
+            sent = Instant::now();
+            inner.store.take(take)
+        };
+        if let Some(taken) = limit.patiently(retake).await? {
+            return Ok(Claim::Ours(Box::new(resumed(inner, key.clone(), taken, sent).await?)));
+        }
     }
     Err(Error::InProgress { key, retry_after: inner.settings.lease })
+}
+
+/// Before the key is ours, patience is the builder's.
+pub(super) fn limit<S: Store, A>(inner: &Inner<S, A>) -> Limit {
+    Limit { call: inner.settings.call_limit(), until: Instant::now() + inner.settings.patience }
 }
 
 fn new_key<S: Store, A: Send + Sync + 'static>(
@@ -174,7 +197,7 @@ async fn resumed<S: Store, A>(
     let (request, data) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            let _ = inner.store.release(taken.lease, Some(&error.to_string())).await;
+            persist::give_back(inner, &held, Some(&error)).await;
             return Err(error);
         }
     };
@@ -236,7 +259,7 @@ fn verdict<S: Store, A: Send + Sync + 'static>(
             }
         }
         Status::Running | Status::Waiting | Status::Undoing => {
-            Err(Error::InProgress { key, retry_after: record.lease_left })
+            Err(Error::InProgress { key, retry_after: record.lease_left.max(SOONEST) })
         }
     }
 }

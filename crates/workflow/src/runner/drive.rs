@@ -1,5 +1,6 @@
 //! A workflow with its request type forgotten, and the loop over its steps.
 
+use std::any::TypeId;
 use std::sync::Arc;
 
 use crate::step::BoxFuture;
@@ -54,6 +55,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
         Known {
             workflow: self.name,
             version: self.version,
+            request: TypeId::of::<In>(),
             points: self.steps.iter().flat_map(points).collect(),
         }
     }

@@ -12,6 +12,7 @@ use super::{Inner, Runner};
 
 /// A key as it stands.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct KeyStatus {
     /// The key.
     pub key: Key,

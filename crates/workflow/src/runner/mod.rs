@@ -9,13 +9,16 @@ mod drive;
 mod heartbeat;
 mod held;
 mod inspect;
+mod panicked;
 mod patience;
+mod persist;
 mod reach;
 mod run;
 mod seal;
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,9 +79,24 @@ struct Settings {
     patience: Duration,
 }
 
+impl Settings {
+    /// How long one call of the store may take: with half a lease left there is time to ask what came of it.
+    fn call_limit(&self) -> Duration {
+        self.lease / 2
+    }
+}
+
 impl<S: Store, A> Clone for Runner<S, A> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+impl<S: Store, A> fmt::Debug for Runner<S, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut workflows: Vec<_> = self.0.workflows.keys().collect();
+        workflows.sort_unstable();
+        f.debug_struct("Runner").field("workflows", &workflows).finish_non_exhaustive()
     }
 }
 
@@ -106,6 +124,10 @@ impl<S: Store, A: Send + Sync + 'static> Runner<S, A> {
 
     /// Runs the workflow for this key to its response: claims the key, skips the steps that are done, runs the
     /// others; or returns the stored response of a finished key, byte for byte.
+    ///
+    /// The request is the same if it is written as the same JSON, white space and the order of members aside. So a type
+    /// that gains a member makes a retry over a deploy a mismatch, unless the member is left out when it is empty
+    /// (`skip_serializing_if`); and a `HashSet`, whose order is by chance, does not belong in a request.
     ///
     /// # Errors
     /// Every [`Error`]. After [`Error::Step`], [`Error::LeaseLost`] and [`Error::Store`] the same call goes on where

@@ -8,7 +8,7 @@ use crate::StoreError;
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Pauses that double.
+/// Pauses that double, up to a moment that does not move.
 pub(super) struct Backoff {
     until: Instant,
     pause: Duration,
@@ -34,17 +34,39 @@ impl Backoff {
     }
 }
 
-/// Repeats a call that may be repeated even when its reply was lost.
-pub(super) async fn patiently<T, F, Fut>(until: Instant, mut call: F) -> Result<T, StoreError>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, StoreError>>,
-{
-    let mut backoff = Backoff::until(until);
-    loop {
-        match call().await {
-            Ok(value) => return Ok(value),
-            Err(error) => backoff.after(error).await?,
+/// How long one call of the store may take, and all tries of it together.
+///
+/// Without the first, a wire that died in silence would hold a run for ever, while its heartbeat, on a connection of
+/// its own, kept the key from everybody else.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) call: Duration,
+    pub(super) until: Instant,
+}
+
+impl Limit {
+    /// One call. A future of a store may be dropped at any moment; whether it was done is then in doubt.
+    pub(super) async fn once<T>(
+        self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::time::timeout(self.call, call).await.unwrap_or_else(|elapsed| {
+            Err(StoreError::InDoubt { doing: "waiting for the database", source: elapsed.into() })
+        })
+    }
+
+    /// Repeats a call that may be repeated even when its reply was lost.
+    pub(super) async fn patiently<T, F, Fut>(self, mut call: F) -> Result<T, StoreError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, StoreError>>,
+    {
+        let mut backoff = Backoff::until(self.until);
+        loop {
+            match self.once(call()).await {
+                Ok(value) => return Ok(value),
+                Err(error) => backoff.after(error).await?,
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::outbox::StagedJob;
 
 /// What one step did.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Stepped {
     /// The step; `None` if the key was finished before.
     pub step: Option<&'static str>,

@@ -1,0 +1,188 @@
+//! What a step has reached, on its way into the database, and what becomes of a reply that is lost on that way.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+
+use crate::outbox::StagedJob;
+use crate::outcome::Reached;
+use crate::record::{Advance, Status};
+use crate::workflow::StepEntry;
+use crate::{Error, RecoveryPoint, Store, StoreError};
+
+use super::Inner;
+use super::held::Held;
+use super::patience::{Backoff, Limit};
+use super::reach::{Reach, Stepped};
+use super::run::RunOf;
+use super::seal::{Sealed, Sealer};
+
+/// The longest text that is kept of an error, in bytes.
+const MAX_ERROR: usize = 4096;
+
+impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
+    /// While the key is ours, patience is the lease.
+    pub(super) fn limit(&self) -> Limit {
+        Limit { call: self.inner.settings.call_limit(), until: self.held.until() }
+    }
+
+    pub(super) async fn commit(
+        &self,
+        mut tx: S::Tx,
+        entry: &StepEntry<S::Conn, A, In>,
+        sealed: &Sealed,
+        jobs: &[StagedJob],
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let (store, limit) = (&self.inner.store, self.limit());
+        let advance = store.advance_in(&mut tx, self.held.lease(), self.advance(entry, sealed), jobs);
+        match limit.once(advance).await {
+            Ok(at) => limit.once(store.commit(tx)).await.map(|()| at),
+            // Without a COMMIT sent, a broken connection is no doubt. It is dropped, not asked to roll back.
+            Err(StoreError::InDoubt { doing, source }) => Err(StoreError::Away { doing, source }),
+            Err(error) => {
+                self.rollback(tx).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn rollback(&self, tx: S::Tx) {
+        let rollback = async {
+            self.inner.store.rollback(tx).await;
+            Ok(())
+        };
+        // The database rolls back by itself when the connection is gone.
+        let _ = self.limit().once(rollback).await;
+    }
+
+    /// Stores what was reached, as a commit of its own.
+    pub(super) async fn persist(
+        &mut self,
+        entry: &StepEntry<S::Conn, A, In>,
+        reached: Reached,
+    ) -> Result<Stepped, Error> {
+        let sealed = self.seal(&reached)?;
+        let mut backoff = Backoff::until(self.held.until());
+        // When the first of those was sent of which nobody knows what became: the lease may be counted from there.
+        let mut in_doubt = None;
+        loop {
+            let sent = Instant::now();
+            let advance = self.inner.store.advance(self.held.lease(), self.advance(entry, &sealed));
+            let failed = match self.limit().once(advance).await {
+                Ok(at) => return Ok(self.moved(entry, reached, Vec::new(), at, sent)),
+                // Our own earlier statement may have come through after all.
+                Err(StoreError::LeaseLost) if in_doubt.is_none() => return Err(self.lost()),
+                Err(error) => error,
+            };
+            if matches!(failed, StoreError::InDoubt { .. }) {
+                in_doubt = in_doubt.or(Some(sent));
+            }
+            if let Some(sent) = in_doubt
+                && let Some(at) = self.settle(&sealed).await?
+            {
+                return Ok(self.moved(entry, reached, Vec::new(), at, sent));
+            }
+            if matches!(failed, StoreError::LeaseLost) {
+                return Err(self.lost());
+            }
+            backoff.after(failed).await?;
+        }
+    }
+
+    /// Whether an advance whose reply was lost has happened: the row is read under its lock, so that whoever was
+    /// about to commit it has done so or never will. `None`: it has not, and the key is still ours.
+    pub(super) async fn settle(&self, sealed: &Sealed) -> Result<Option<DateTime<Utc>>, Error> {
+        let lease = self.held.lease();
+        let found = self.limit().patiently(|| self.inner.store.settle(lease)).await?;
+        let Some(found) = found.filter(|found| found.fence == lease.fence) else { return Err(self.lost()) };
+        let there = match sealed {
+            Sealed::Point { name, .. } => found.status == Status::Running && found.recovery_point == *name,
+            Sealed::Finished(_) => found.status == Status::Finished,
+        };
+        match found.status {
+            _ if there => Ok(Some(found.first_attempt_at.unwrap_or(self.first_attempt_at))),
+            Status::Running if found.recovery_point == self.at => Ok(None),
+            _ => Err(self.lost()),
+        }
+    }
+
+    pub(super) fn moved(
+        &mut self,
+        entry: &StepEntry<S::Conn, A, In>,
+        reached: Reached,
+        jobs: Vec<StagedJob>,
+        at: DateTime<Utc>,
+        sent: Instant,
+    ) -> Stepped {
+        self.held.extended(sent);
+        (self.seq, self.attempts, self.first_attempt_at) = (self.seq + 1, 1, at);
+        let reach = match reached {
+            Reached::Point { name, data } => {
+                self.at = name.to_owned();
+                self.data.clone_from(&data);
+                Reach::Point { name: name.to_owned(), data }
+            }
+            Reached::Response(response) => Reach::Response(response),
+        };
+        Stepped { step: Some(entry.name), reach, jobs }
+    }
+
+    pub(super) async fn begin_attempt(&mut self) -> Result<(), Error> {
+        let (lease, ttl) = (self.held.lease(), self.inner.settings.lease);
+        let sent = Instant::now();
+        match self.limit().patiently(|| self.inner.store.begin_attempt(lease, ttl)).await {
+            Ok(()) => self.held.extended(sent),
+            Err(StoreError::LeaseLost) => return Err(self.lost()),
+            Err(error) => return Err(error.into()),
+        }
+        self.attempts += 1;
+        Ok(())
+    }
+
+    pub(super) async fn give_back(&self, why: Option<&Error>) {
+        give_back(&*self.inner, &self.held, why).await;
+    }
+
+    pub(super) fn seal(&self, reached: &Reached) -> Result<Sealed, Error> {
+        let sealer = Sealer { codec: &*self.inner.settings.codec, key: &self.key };
+        let point = reached.name().to_owned();
+        sealer.seal(reached).map_err(|source| Error::Data { key: self.key.clone(), point, source })
+    }
+
+    fn advance<'a>(&'a self, entry: &'a StepEntry<S::Conn, A, In>, sealed: &'a Sealed) -> Advance<'a> {
+        Advance {
+            prev: &self.at,
+            step: entry.name,
+            seq: self.seq + 1,
+            attempts: self.attempts,
+            first_attempt_at: self.first_attempt_at,
+            to: sealed.as_to(self.inner.settings.retention),
+            lease: self.inner.settings.lease,
+        }
+    }
+}
+
+/// Gives a lease back, with the reason. Where that fails it runs out by itself.
+pub(super) async fn give_back<S: Store, A>(inner: &Inner<S, A>, held: &Held, why: Option<&Error>) {
+    let (lease, why) = (held.lease(), why.map(described));
+    let limit = Limit { call: inner.settings.call_limit(), until: held.until() };
+    if let Err(error) = limit.patiently(|| inner.store.release(lease, why.as_deref())).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not given back; it runs out");
+    }
+}
+
+/// An error and its sources, as one line.
+fn described(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text.truncate(text.floor_char_boundary(MAX_ERROR));
+    text
+}
