@@ -15,6 +15,7 @@ mod crash_matrix;
 mod databases;
 mod definition;
 mod effect_key;
+mod error_classes;
 mod escaped_transaction;
 mod other_builds;
 mod proxy;

@@ -263,7 +263,7 @@ pub async fn who_wakes_at_the_same_point_is_stopped_by_the_fence_alone<F: Factor
     factory.clock(&store).advance(LEASE);
     // The other has the key, and is still at the zombie's point.
     let slow = Shop::open(&factory);
-    let second = frozen_at_begin(&store, 3);
+    let second = frozen_at_begin(&store, 4);
     let successor = tokio::spawn(slow.runner(&second).run(checkout::<F>, key.clone(), any_cart()));
     second.held().await;
     let before = picture(&store, &key).await;
@@ -277,7 +277,7 @@ pub async fn who_wakes_at_the_same_point_is_stopped_by_the_fence_alone<F: Factor
 }
 
 /// Frozen where the first step's transaction begins, with nothing locked yet: a store with one writer would keep
-/// everybody else out. That is the call after the claim, which is one call if the key is new, and two if it is not.
+/// everybody else out. That is the call after the claim, which is one call if the key is new, and three if it is not.
 fn frozen_at_begin<S: Store>(store: &S, at: usize) -> Faulty<S> {
     Faulty::new(store.clone(), [Fault { at, how: How::Hold }])
 }
