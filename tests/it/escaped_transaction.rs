@@ -73,9 +73,10 @@ macro_rules! on {
                     }
                     BeginDropped => while !dropped_on_its_way(cx.conn.begin()) {},
                     NestedForgotten => std::mem::forget(cx.conn.begin().await?),
-                    Raw(sql) => drop(cx.conn.execute(sql).await?),
+                    Raw(sql) | PassedOn(sql) => {
+                        cx.conn.execute(sql).await?;
+                    }
                     Ignored(sql) => assert!(cx.conn.execute(sql).await.is_err()),
-                    PassedOn(sql) => drop(cx.conn.execute(sql).await?),
                 }
                 Ok(Response::empty(204))
             }

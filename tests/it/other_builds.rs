@@ -45,7 +45,9 @@ fn take_of(new: &NewKey) -> Take<'_> {
 macro_rules! behind {
     ($store:ident) => {
         (
-            async |sql: &'static str| drop(sqlx::query(sql).execute($store.pool()).await.unwrap()),
+            async |sql: &'static str| {
+                sqlx::query(sql).execute($store.pool()).await.unwrap();
+            },
             async || sqlx::query_scalar::<_, String>(ROW).fetch_one($store.pool()).await.unwrap(),
         )
     };

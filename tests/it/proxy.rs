@@ -87,7 +87,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> std
                     Some(Break::Before) => return Ok(()),
                     Some(Break::After) => {
                         server.write_all(message).await?;
-                        server.read(&mut answered).await?;
+                        let _heard = server.read(&mut answered).await?;
                         return Ok(());
                     }
                     Some(Break::Freeze) => {
@@ -98,7 +98,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> std
                         drop(client);
                         tokio::time::sleep(LATE).await;
                         server.write_all(message).await?;
-                        server.read(&mut answered).await?;
+                        let _heard = server.read(&mut answered).await?;
                         return Ok(());
                     }
                 }

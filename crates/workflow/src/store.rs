@@ -41,8 +41,11 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Begins a transaction in which a step writes.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
-    /// Writes the jobs and moves the key to the point or the response that its step has reached, inside the
-    /// step's transaction, as its last statement. Returns when the next step's first attempt is recorded.
+    /// Moves the key to the point or the response that its step has reached, and writes the jobs, inside the step's
+    /// transaction, after all that the step wrote. Returns when the next step's first attempt is recorded.
+    ///
+    /// Fails with [`StoreError::Refused`] if the transaction that was begun is not open any more: the step has ended it,
+    /// and what is written now would be a commit of its own.
     ///
     /// Fails with [`StoreError::LeaseLost`] unless exactly this lease, at exactly the previous point, is `running`; a
     /// lease that ran out and was not taken is still this one. What was reached, the response included, gets a row
