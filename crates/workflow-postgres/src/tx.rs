@@ -27,9 +27,9 @@ impl Tx {
     /// `BEGIN`, in a task of its own: a caller that is dropped in the middle leaves a transaction that is rolled
     /// back, not a connection in the pool with an open one, as sqlx 0.9.0 alone would.
     pub(crate) async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
-        let pool = pool.clone();
+        // Who gives up while it waits in the queue must not take a connection out of it later.
+        let conn = pool.acquire().await.map_err(harmless("beginning"))?;
         let begun = tokio::spawn(async move {
-            let conn = pool.acquire().await.map_err(harmless("beginning"))?;
             let mut tx = Self { conn, open: true };
             let begin = Manager::begin(&mut tx.conn, Some(BEGIN.into_sql_str()));
             begin.await.map_err(harmless("beginning"))?;

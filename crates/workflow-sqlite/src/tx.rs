@@ -31,11 +31,11 @@ impl Tx {
     /// `BEGIN IMMEDIATE`, in a task of its own: a caller that is dropped in the middle leaves a transaction that is
     /// rolled back, not a connection in the pool with an open one.
     pub(crate) async fn begin(pool: &SqlitePool, writer: &Arc<Semaphore>) -> Result<Self, StoreError> {
-        let (pool, writer) = (pool.clone(), writer.clone());
+        // Who gives up while it waits in the queue must not take a connection out of it later.
+        let writer = tokio::time::timeout(ACQUIRE_TIMEOUT, writer.clone().acquire_owned()).await;
+        let writer = writer.map_err(|e| away(e.into()))?.map_err(|e| away(e.into()))?;
+        let conn = pool.acquire().await.map_err(harmless("beginning"))?;
         let begun = tokio::spawn(async move {
-            let writer = tokio::time::timeout(ACQUIRE_TIMEOUT, writer.acquire_owned()).await;
-            let writer = writer.map_err(|e| away(e.into()))?.map_err(|e| away(e.into()))?;
-            let conn = pool.acquire().await.map_err(harmless("beginning"))?;
             let mut tx = Self { conn, open: true, _writer: writer };
             let begin = Manager::begin(&mut tx.conn, Some(BEGIN.into_sql_str()));
             begin.await.map_err(harmless("beginning"))?;

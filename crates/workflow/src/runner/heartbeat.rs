@@ -26,9 +26,12 @@ pub(super) fn start<S: Store>(store: S, registry: Arc<Registry>, every: Duration
     Ok(())
 }
 
+/// A database that is only slow must not be met with ever new connections.
+const LIMIT: Duration = Duration::from_secs(1);
+
 async fn beat<S: Store>(store: &S, registry: &Registry, every: Duration) {
     // A lease outlasts one heartbeat that hangs: the next is sent at once.
-    let limit = registry.ttl() / 3;
+    let limit = (registry.ttl() / 3).max(LIMIT);
     loop {
         tokio::time::sleep(every).await;
         // The thread must outlive a panic in a store: without it every lease of this process would run out.

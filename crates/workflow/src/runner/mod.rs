@@ -68,6 +68,9 @@ pub(crate) struct Inner<S: Store, A> {
     registry: Arc<Registry>,
 }
 
+/// The shortest limit of one call of the store.
+const CALL_LIMIT: Duration = Duration::from_secs(5);
+
 /// What the builder was told.
 struct Settings {
     namespace: String,
@@ -80,9 +83,10 @@ struct Settings {
 }
 
 impl Settings {
-    /// How long one call of the store may take: with half a lease left there is time to ask what came of it.
+    /// How long one call of the store may take: with half a lease left there is time to ask what came of it. A database
+    /// that is only slow must not be met with ever new connections, so a short lease makes nobody impatient.
     fn call_limit(&self) -> Duration {
-        self.lease / 2
+        (self.lease / 2).max(CALL_LIMIT)
     }
 }
 
