@@ -24,12 +24,12 @@ fn by_closures() -> Workflow<Conn, Shop, Cart> {
         .build()
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "it only has to compile")]
 fn register<S: Store<Conn = Conn>>(builder: RunnerBuilder<S, Shop>) -> RunnerBuilder<S, Shop> {
     builder.with(checkout).with(by_closures)
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "it only has to compile")]
 async fn run<S: Store<Conn = Conn>>(runner: Runner<S, Shop>, key: Key) -> Result<Answered, Error> {
     runner.run(checkout, key, Cart).await
 }

@@ -1,6 +1,6 @@
 //! A shop with a connection of its own, so that the cases compile without a database.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "no case uses all of the shop")]
 
 use serde::{Deserialize, Serialize};
 use workflow::{Atomic, Foreign, RecoveryPoint, Response, Step};
