@@ -1,10 +1,12 @@
 //! A database to measure on: refused unless it is as durable as in production.
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgPool, SqlitePool};
+use sqlx::{PgPool, SqlitePool};
 use tempfile::TempDir;
 use workflow::StoreError;
 use workflow_postgres::Postgres;
 use workflow_sqlite::Sqlite;
+
+use crate::server::Server;
 
 /// Why there is nothing to measure on.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum Unfit {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The other PostgreSQL driver cannot read the URL.
+    #[error("DATABASE_URL is no URL of the form postgres://user:password@host:port/database")]
+    Url(#[from] tokio_postgres::Error),
     /// The temporary folder failed.
     #[error("the temporary folder failed")]
     Folder(#[from] std::io::Error),
@@ -51,6 +56,8 @@ pub enum Database {
         full: Postgres,
         /// Nearly empty.
         empty: Postgres,
+        /// The server that has them.
+        server: Box<Server>,
     },
 }
 
@@ -66,30 +73,28 @@ impl Database {
         Ok(Self::Sqlite { full, empty, folder })
     }
 
-    /// A fresh PostgreSQL database.
+    /// A fresh PostgreSQL database, which [`close`](Self::close) drops.
     ///
     /// # Errors
     /// [`Unfit`].
     pub async fn postgres() -> Result<Self, Unfit> {
-        let url = std::env::var("DATABASE_URL").map_err(|_| Unfit::NoServer)?;
-        let options: sqlx::postgres::PgConnectOptions = url.parse()?;
-        let mut conn = options.connect().await?;
-        for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
-            let shown = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
-            let value: String = shown.fetch_one(&mut conn).await?;
-            if value != "on" {
-                return Err(Unfit::NotDurable { setting, value });
-            }
-        }
-        let name = format!("workflow_bench_{}", std::process::id());
-        sqlx::query(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).execute(&mut conn).await?;
-        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut conn).await?;
-        conn.close().await?;
-        let url = options.database(&name).to_url_lossy();
-        let empty =
-            Postgres::connect(url.as_str(), workflow_postgres::Options::default().prefix("empty_")).await?;
+        let mut server = Server::connect().await?;
+        let place = server.create("").await?;
+        let options = workflow_postgres::Options::default().prefix("empty_");
+        let empty = Postgres::connect(&place.url, options).await?;
         empty.migrate().await?;
-        Ok(Self::Postgres { full: Postgres::open(url.as_str()).await?, empty })
+        Ok(Self::Postgres { full: Postgres::open(&place.url).await?, empty, server: Box::new(server) })
+    }
+
+    /// Leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub async fn close(self) -> Result<(), Unfit> {
+        match self {
+            Self::Sqlite { folder, .. } => Ok(folder.close()?),
+            Self::Postgres { mut server, .. } => server.drop_made().await,
+        }
     }
 
     /// Adds so many finished keys, each with its last point, as if they had run long ago.
@@ -109,18 +114,34 @@ impl Database {
     /// The database's.
     pub async fn settle(&self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite { full, .. } => {
-                sqlx::raw_sql("ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)").execute(full.pool()).await.map(drop)
-            }
-            Self::Postgres { full, .. } => {
-                sqlx::query("VACUUM ANALYZE").execute(full.pool()).await?;
-                sqlx::query("CHECKPOINT").execute(full.pool()).await.map(drop)
-            }
+            Self::Sqlite { full, .. } => settle_sqlite(full.pool()).await,
+            Self::Postgres { full, .. } => settle_postgres(full.pool()).await,
         }
     }
 }
 
-async fn fill_sqlite(pool: &SqlitePool, from: i64, to: i64) -> Result<(), sqlx::Error> {
+/// [`Database::settle`] for one pool.
+///
+/// # Errors
+/// The database's.
+pub async fn settle_sqlite(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)").execute(pool).await.map(drop)
+}
+
+/// [`Database::settle`] for one pool.
+///
+/// # Errors
+/// The database's.
+pub async fn settle_postgres(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("VACUUM ANALYZE").execute(pool).await?;
+    sqlx::query("CHECKPOINT").execute(pool).await.map(drop)
+}
+
+/// [`Database::fill`] for one pool.
+///
+/// # Errors
+/// The database's.
+pub async fn fill_sqlite(pool: &SqlitePool, from: i64, to: i64) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
     for sql in [FILL_SQLITE_KEYS, FILL_SQLITE_POINTS] {
         sqlx::query(sql).bind(from).bind(to).execute(&mut *tx).await?;
@@ -128,7 +149,11 @@ async fn fill_sqlite(pool: &SqlitePool, from: i64, to: i64) -> Result<(), sqlx::
     tx.commit().await
 }
 
-async fn fill_postgres(pool: &PgPool, from: i64, to: i64) -> Result<(), sqlx::Error> {
+/// [`Database::fill`] for one pool.
+///
+/// # Errors
+/// The database's.
+pub async fn fill_postgres(pool: &PgPool, from: i64, to: i64) -> Result<(), sqlx::Error> {
     for sql in [FILL_POSTGRES_KEYS, FILL_POSTGRES_POINTS] {
         sqlx::query(sql).bind(from).bind(to).execute(pool).await?;
     }
@@ -139,23 +164,28 @@ const FILL_SQLITE_KEYS: &str = "
     WITH RECURSIVE n (n) AS (SELECT $1 UNION ALL SELECT n + 1 FROM n WHERE n + 1 < $2)
     INSERT INTO workflow_idempotency_keys (id, scope, idempotency_key, workflow, version, digest, digest_version,
         effect_seed, generation, request_params, claim_id, recovery_point, status, fence, attempts, step_attempts,
-        created_at, last_run_at, finished_at, expires_at, response_code, response_headers, response_body)
+        created_at, last_run_at, first_attempt_at, finished_at, expires_at, finished_by, response_code,
+        response_headers, response_body)
     SELECT randomblob(16), 'tenant-' || (n % 100), 'key-' || n, 'bench', 1, randomblob(32), 1, randomblob(32), 0,
-        randomblob(500), randomblob(16), 'finished', 'finished', 1, 1, 0, n, n, n, n, 201, X'5B5D', randomblob(100)
+        randomblob(500), randomblob(16), 'finished', 'finished', 1, 1, 1, n, n, n, n, n,
+        'answer', 201, X'5B5D', randomblob(100)
     FROM n";
 const FILL_SQLITE_POINTS: &str = "
-    INSERT INTO workflow_recovery_points (key_id, seq, name, step, attempts, first_attempt_at, reached_at, fence)
-    SELECT id, 1, 'finished', 'answer', 1, created_at, created_at, 1 FROM workflow_idempotency_keys
+    INSERT INTO workflow_recovery_points
+        (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
+    SELECT id, 1, 'paid', randomblob(100), 'pay', 1, created_at, created_at, 1 FROM workflow_idempotency_keys
     WHERE created_at >= $1 AND created_at < $2";
 const FILL_POSTGRES_KEYS: &str = "
     INSERT INTO workflow_idempotency_keys (id, scope, idempotency_key, workflow, version, digest, digest_version,
         effect_seed, generation, request_params, claim_id, recovery_point, status, fence, attempts, step_attempts,
-        created_at, last_run_at, finished_at, expires_at, response_code, response_headers, response_body)
+        created_at, last_run_at, first_attempt_at, finished_at, expires_at, finished_by, response_code,
+        response_headers, response_body)
     SELECT gen_random_uuid(), 'tenant-' || (n % 100), 'key-' || n, 'bench', 1, sha256(n::text::bytea), 1,
         sha256(n::text::bytea), 0, convert_to(repeat(md5(n::text), 16), 'UTF8'), gen_random_uuid(), 'finished',
-        'finished', 1, 1, 0, t, t, t, t, 201, '[]', convert_to(repeat(md5(n::text), 3), 'UTF8')
+        'finished', 1, 1, 1, t, t, t, t, t, 'answer', 201, '[]', convert_to(repeat(md5(n::text), 3), 'UTF8')
     FROM (SELECT n, to_timestamp(n) AS t FROM generate_series($1, $2 - 1) AS n) AS rows";
 const FILL_POSTGRES_POINTS: &str = "
-    INSERT INTO workflow_recovery_points (key_id, seq, name, step, attempts, first_attempt_at, reached_at, fence)
-    SELECT id, 1, 'finished', 'answer', 1, created_at, created_at, 1 FROM workflow_idempotency_keys
-    WHERE created_at >= to_timestamp($1) AND created_at < to_timestamp($2)";
+    INSERT INTO workflow_recovery_points
+        (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
+    SELECT id, 1, 'paid', convert_to(repeat(md5(id::text), 3), 'UTF8'), 'pay', 1, created_at, created_at, 1
+    FROM workflow_idempotency_keys WHERE created_at >= to_timestamp($1) AND created_at < to_timestamp($2)";

@@ -35,7 +35,7 @@ CREATE TABLE {prefix}idempotency_keys (
     lease_expires_at integer,
     -- Claims since the last progress that did not end in a release: crashes, and the run under way.
     attempts integer NOT NULL CHECK (attempts >= 0),
-    -- Of the next step: recorded before it is attempted.
+    -- Of the next step: recorded before it is attempted. Of a finished key, of the step that answered.
     first_attempt_at integer,
     step_attempts integer NOT NULL CHECK (step_attempts >= 0),
     last_error text,
@@ -46,6 +46,8 @@ CREATE TABLE {prefix}idempotency_keys (
     finished_at integer,
     -- Until when the response is replayed at least.
     expires_at integer,
+    -- The step that answered; its attempts stand above. The end of a key has no row of its own below.
+    finished_by text CHECK (length(finished_by) BETWEEN 1 AND 100),
     last_run_at integer NOT NULL,
     UNIQUE (scope, idempotency_key),
     CHECK ((status = 'finished') = (response_code IS NOT NULL AND recovery_point = 'finished'))
@@ -57,13 +59,14 @@ CREATE TABLE {prefix}idempotency_keys (
 CREATE INDEX {prefix}idempotency_keys_unfinished ON {prefix}idempotency_keys (status) WHERE finished_at IS NULL;
 CREATE INDEX {prefix}idempotency_keys_wake_at ON {prefix}idempotency_keys (wake_at) WHERE wake_at IS NOT NULL;
 
--- One row a point reached, append-only: the journal of a key, and the data to go on with.
+-- One row a point reached, append-only: the journal of a key, and the data to go on with. The last one, `finished`, is
+-- the key's own row.
 CREATE TABLE {prefix}recovery_points (
     key_id blob NOT NULL,
     seq integer NOT NULL CHECK (seq > 0),
     name text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
-    -- Sealed; null at `finished`, whose data is the response.
-    data blob,
+    -- Sealed.
+    data blob NOT NULL,
     -- The step that reached it.
     step text NOT NULL CHECK (length(step) BETWEEN 1 AND 100),
     attempts integer NOT NULL CHECK (attempts > 0),

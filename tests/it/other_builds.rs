@@ -106,7 +106,7 @@ async fn a_damaged_row_stays_free<S: Store>(store: &S, clock: &Clock, set: impl 
         step: "charge",
         seq: 1,
         attempts: 1,
-        first_attempt_at: at,
+        first_attempt_at: Some(at),
         to: To::Point { name: "charged", data: b"{}" },
         lease: LEASE,
     };

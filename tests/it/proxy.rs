@@ -29,9 +29,20 @@ const LATE: Duration = Duration::from_millis(300);
 
 #[derive(Default)]
 struct Plan {
-    next: Mutex<Option<(Vec<u8>, Break)>>,
+    next: Mutex<Option<(At, Break)>>,
     broken: AtomicUsize,
 }
+
+/// At which message of a client the wire breaks.
+enum At {
+    /// The next one that has these bytes in it.
+    Bytes(Vec<u8>),
+    /// When so many more batches of group commits have been sent.
+    Batch(usize),
+}
+
+/// By this a connection of group commits is known: no other is told so.
+const OF_BATCHES: &[u8] = b"enable_seqscan";
 
 /// A proxy on a port of its own.
 pub(crate) struct Proxy {
@@ -54,7 +65,12 @@ impl Proxy {
 
     /// Breaks the wire once, at the next message of a client that has these bytes in it.
     pub(crate) fn break_at(&self, bytes: &[u8], how: Break) {
-        *self.plan.next.lock().unwrap() = Some((bytes.to_vec(), how));
+        *self.plan.next.lock().unwrap() = Some((At::Bytes(bytes.to_vec()), how));
+    }
+
+    /// Breaks the wire once, at the so manieth batch of group commits from here, counted from 1.
+    pub(crate) fn break_at_batch(&self, batch: usize, how: Break) {
+        *self.plan.next.lock().unwrap() = Some((At::Batch(batch), how));
     }
 
     /// How often the wire was broken.
@@ -75,6 +91,7 @@ async fn serve(listener: TcpListener, server: (String, u16), plan: Arc<Plan>) {
 
 async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> std::io::Result<()> {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut of_batches = false;
     loop {
         tokio::select! {
             read = client.read(&mut asked) => {
@@ -82,7 +99,8 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> std
                 if message.is_empty() {
                     return Ok(());
                 }
-                match breaks(plan, message) {
+                of_batches |= has(message, OF_BATCHES);
+                match breaks(plan, message, of_batches) {
                     None => server.write_all(message).await?,
                     Some(Break::Before) => return Ok(()),
                     Some(Break::After) => {
@@ -114,13 +132,26 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> std
     }
 }
 
-fn breaks(plan: &Plan, message: &[u8]) -> Option<Break> {
+fn breaks(plan: &Plan, message: &[u8], of_batches: bool) -> Option<Break> {
     let mut next = plan.next.lock().unwrap();
-    let (bytes, how) = next.as_ref()?;
-    let (found, how) = (message.windows(bytes.len()).any(|window| window == bytes), *how);
+    let (at, how) = next.as_mut()?;
+    let found = match at {
+        At::Bytes(bytes) => has(message, bytes),
+        // What is bound is executed: a batch.
+        At::Batch(left) if of_batches && message.starts_with(b"B") => {
+            *left -= 1;
+            *left == 0
+        }
+        At::Batch(_) => false,
+    };
+    let how = *how;
     found.then(|| {
         *next = None;
         plan.broken.fetch_add(1, Ordering::SeqCst);
         how
     })
+}
+
+fn has(message: &[u8], bytes: &[u8]) -> bool {
+    message.windows(bytes.len()).any(|window| window == bytes)
 }

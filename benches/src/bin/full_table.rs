@@ -64,8 +64,9 @@ async fn run(args: &Args) -> Result<(), Unfit> {
     database.settle().await?;
     let (empty, full) = match &database {
         Database::Sqlite { empty, full, .. } => side_by_side(empty, full, args.claims).await?,
-        Database::Postgres { empty, full } => side_by_side(empty, full, args.claims).await?,
+        Database::Postgres { empty, full, .. } => side_by_side(empty, full, args.claims).await?,
     };
+    database.close().await?;
     report(args, empty, full);
     Ok(())
 }

@@ -55,3 +55,10 @@ fn classified(doing: &'static str, error: sqlx::Error, commits: bool) -> StoreEr
 fn code(error: &dyn DatabaseError) -> String {
     error.code().map(|code| code.into_owned()).unwrap_or_default()
 }
+
+/// Whether it is an answer of the server, after which the connection goes on.
+pub(crate) fn is_answered(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    let code = code(&**error);
+    !GONE.iter().any(|gone| code.starts_with(gone))
+}

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod batches;
 mod error;
 mod guard;
+mod lane;
 mod migrate;
 mod names;
 mod options;
@@ -10,6 +12,7 @@ mod rows;
 mod sql;
 mod store;
 mod tx;
+mod writes;
 
 pub use guard::guarded;
 pub use migrate::Migration;

@@ -10,14 +10,16 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
-use workflow::{Clock, StoreError};
+use workflow::StoreError;
 
+use crate::batches::Committers;
 use crate::error::harmless;
 use crate::migrate::{self, Migration};
 use crate::names::Names;
 use crate::options::Options;
 use crate::sql::Sql;
 use crate::tx::Tx;
+use crate::writes::Writes;
 
 /// What the connections of a pool are told that the store opens itself. An orphan backend, whose client is gone, must
 /// not keep a row locked for long.
@@ -30,13 +32,17 @@ const SETTINGS: [(&str, &str); 3] = [
 /// How long a connection is waited for: well under a lease, so that a full pool is tried again in time.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many connections are made for the committers at a time. They have at most two for each kind of write.
+const LANES: u32 = 3;
+
 /// The store in PostgreSQL 13 or newer: for many processes on many hosts. Cheap to clone.
 #[derive(Clone)]
 pub struct Postgres {
     pub(crate) pool: PgPool,
-    pub(crate) clock: Clock,
     pub(crate) names: Arc<Names>,
     pub(crate) sql: &'static Sql,
+    pub(crate) writes: Writes,
+    pub(crate) committers: Arc<Committers>,
 }
 
 impl Postgres {
@@ -69,7 +75,12 @@ impl Postgres {
             .close()
             .await
             .map_err(harmless("connecting"))?;
-        let pool = PgPoolOptions::new().max_connections(options.pool_size).acquire_timeout(ACQUIRE_TIMEOUT);
+        // No ping before a connection is used: one that is dead says so at its first statement, which commits nothing
+        // or is settled.
+        let pool = PgPoolOptions::new()
+            .max_connections(options.pool_size)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false);
         let pool = pool.connect_lazy_with(connect);
         Self::from_pool(pool, options)
     }
@@ -84,7 +95,9 @@ impl Postgres {
     pub fn from_pool(pool: PgPool, options: Options) -> Result<Self, StoreError> {
         let names = options.names()?;
         let sql = names.statements();
-        Ok(Self { pool, clock: options.clock, names: Arc::new(names), sql })
+        let writes = Writes { sql, clock: options.clock };
+        let committers = Committers::new(&pool, &apart(&pool, LANES), &writes);
+        Ok(Self { pool, names: Arc::new(names), sql, writes, committers: Arc::new(committers) })
     }
 
     /// Brings the tables up to date. Many processes may do it at once.
@@ -117,18 +130,30 @@ impl Postgres {
     }
 
     pub(crate) fn now(&self, sql: &'static str) -> Query<'static, sqlx::Postgres, PgArguments> {
-        sqlx::query(sql).bind(self.clock.offset_micros())
+        self.writes.now(sql)
     }
 
     pub(crate) async fn begin_write(&self) -> Result<Tx, StoreError> {
         Tx::begin(&self.pool).await
     }
 
-    /// A connection for a statement that is a commit of its own. Failing to get one is never a doubt: nothing was sent.
     pub(crate) async fn conn(&self) -> Result<Conn, StoreError> {
-        let conn = self.pool.acquire().await.map_err(harmless("connecting"))?;
-        Ok(Conn { conn, waiting: true })
+        connection(&self.pool).await
     }
+}
+
+/// A connection for a statement that is a commit of its own. Failing to get one is never a doubt: nothing was sent.
+pub(crate) async fn connection(pool: &PgPool) -> Result<Conn, StoreError> {
+    let conn = pool.acquire().await.map_err(harmless("connecting"))?;
+    Ok(Conn { conn, waiting: true })
+}
+
+/// A pool like this one, with so many connections that nobody else can exhaust. It connects when it is asked.
+pub(crate) fn apart(pool: &PgPool, connections: u32) -> PgPool {
+    let options = pool.options().clone().min_connections(0).max_connections(connections);
+    // The application's own patience may be longer than a lease.
+    let options = options.acquire_timeout(ACQUIRE_TIMEOUT);
+    options.connect_lazy_with((*pool.connect_options()).clone())
 }
 
 impl fmt::Debug for Postgres {

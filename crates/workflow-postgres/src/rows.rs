@@ -11,8 +11,12 @@ use workflow::{STARTED, StoreError};
 
 /// An interval for PostgreSQL, whose own is longer than any retention.
 pub(crate) fn interval(duration: Duration) -> PgInterval {
-    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4);
-    PgInterval { months: 0, days: 0, microseconds }
+    PgInterval { months: 0, days: 0, microseconds: micros(duration) }
+}
+
+/// The same where there are many: sqlx has no arrays of intervals.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
 fn status_of(row: &PgRow) -> Result<Status, StoreError> {
@@ -56,6 +60,9 @@ pub(crate) fn taken(row: &PgRow, reached: Option<&PgRow>) -> Result<Taken, Store
 }
 
 pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
+    let status = status_of(row)?;
+    // A finished key has no next step: what stands there is of the last one.
+    let goes_on = status != Status::Finished;
     Ok(Record {
         id: get(row, "id")?,
         scope: get(row, "scope")?,
@@ -63,12 +70,12 @@ pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
         workflow: get(row, "workflow")?,
         version: get(row, "version")?,
         digest: get(row, "digest")?,
-        status: status_of(row)?,
+        status,
         recovery_point: get(row, "recovery_point")?,
         fence: get(row, "fence")?,
         attempts: get(row, "attempts")?,
-        step_attempts: get(row, "step_attempts")?,
-        first_attempt_at: get(row, "first_attempt_at")?,
+        step_attempts: if goes_on { get(row, "step_attempts")? } else { 0 },
+        first_attempt_at: if goes_on { get(row, "first_attempt_at")? } else { None },
         created_at: get(row, "created_at")?,
         last_run_at: get(row, "last_run_at")?,
         finished_at: get(row, "finished_at")?,

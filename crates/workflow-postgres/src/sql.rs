@@ -25,6 +25,22 @@ statements! {
         ON CONFLICT (scope, idempotency_key) DO NOTHING
         RETURNING first_attempt_at";
 
+    /// Many keys at once. It meets the index in the order of the arrays.
+    insert_batch = "
+        INSERT INTO {prefix}idempotency_keys (
+            id, scope, idempotency_key, workflow, version, digest, digest_version, effect_seed, generation,
+            request_method, request_path, request_params, claim_id, recovery_point, status, fence, attempts,
+            step_attempts, created_at, locked_at, last_run_at, first_attempt_at, lease_expires_at)
+        SELECT a.id, a.scope, a.value, a.workflow, a.version, a.digest, a.digest_version, a.effect_seed, a.generation,
+            a.method, a.path, a.params, a.claim_id, 'started', 'running', 1, 1,
+            1, t, t, t, t, t + a.ttl * interval '1 microsecond'
+        FROM (SELECT {now} AS t) AS clock, unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int4[],
+            $7::bytea[], $8::int2[], $9::bytea[], $10::int4[], $11::text[], $12::text[], $13::bytea[], $14::uuid[],
+            $15::int8[]) AS a (id, scope, value, workflow, version, digest, digest_version, effect_seed, generation,
+            method, path, params, claim_id, ttl)
+        ON CONFLICT (scope, idempotency_key) DO NOTHING
+        RETURNING id, first_attempt_at";
+
     /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost. The same claim is the same
     /// holder: it keeps its fence, so that a late duplicate throws nobody out. What a later build may write into
     /// `status`, this one cannot drive.
@@ -81,37 +97,87 @@ statements! {
             AND ($6::uuid IS NULL OR id > $6)
         ORDER BY id LIMIT $7";
 
-    /// Both belts: the fence and the previous point. The new point's own row is written by the same statement. Inside a
-    /// step's transaction (`$12`) it must still be the one that `Tx::begin` has marked.
+    /// Both belts: the fence and the previous point. The new point's own row is written by the same statement.
     advance = "
         WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
             UPDATE {prefix}idempotency_keys SET
                 recovery_point = $5, lease_expires_at = t + $6, attempts = 1, step_attempts = 1,
                 first_attempt_at = t, last_error = NULL
             FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
-                AND (NOT $12::bool OR coalesce(current_setting('workflow.open', true), '') = 'yes')
             RETURNING id, t
         ), point AS (
             INSERT INTO {prefix}recovery_points
                 (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
-            SELECT id, $7, $5, $8, $9, $10, $11, t, $3 FROM moved
+            SELECT id, $7, $5, $8, $9, $10, coalesce($11, t), t, $3 FROM moved
         )
         SELECT t FROM moved";
 
-    /// The same guards; the lease is given back.
+    /// The same guards; the lease is given back. The key's own row is the row of this point.
     finish = "
+        UPDATE {prefix}idempotency_keys SET
+            recovery_point = 'finished', status = 'finished', response_code = $5, response_headers = $6,
+            response_body = $7, finished_at = t, expires_at = t + $8, lease_expires_at = NULL, locked_at = NULL,
+            attempts = 1, finished_by = $9, step_attempts = $10, first_attempt_at = coalesce($11, t),
+            last_error = NULL
+        FROM (SELECT {now} AS t) AS clock
+        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+        RETURNING t";
+
+    /// Many keys, each by one point or to its response (where there is a code). It takes the rows as the arrays have them.
+    advance_batch = "
         WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
-            UPDATE {prefix}idempotency_keys SET
-                recovery_point = 'finished', status = 'finished', response_code = $5, response_headers = $6,
-                response_body = $7, finished_at = t, expires_at = t + $8, lease_expires_at = NULL,
-                locked_at = NULL, attempts = 1, step_attempts = 0, first_attempt_at = NULL, last_error = NULL
-            FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
-                AND (NOT $13::bool OR coalesce(current_setting('workflow.open', true), '') = 'yes')
-            RETURNING id, t
+            UPDATE {prefix}idempotency_keys AS k SET
+                recovery_point = a.name,
+                status = CASE WHEN a.code IS NULL THEN 'running' ELSE 'finished' END,
+                response_code = a.code, response_headers = a.headers, response_body = a.body,
+                finished_at = CASE WHEN a.code IS NOT NULL THEN t END,
+                expires_at = CASE WHEN a.code IS NOT NULL THEN t + a.kept * interval '1 microsecond' END,
+                lease_expires_at = CASE WHEN a.code IS NULL THEN t + a.ttl * interval '1 microsecond' END,
+                locked_at = CASE WHEN a.code IS NULL THEN k.locked_at END,
+                attempts = 1,
+                step_attempts = CASE WHEN a.code IS NULL THEN 1 ELSE a.attempts END,
+                first_attempt_at = CASE WHEN a.code IS NULL THEN t ELSE coalesce(a.first_attempt_at, t) END,
+                finished_by = CASE WHEN a.code IS NOT NULL THEN a.step END,
+                last_error = NULL
+            FROM clock, unnest($2::uuid[], $3::int8[], $4::text[], $5::text[], $6::int8[], $7::int4[], $8::bytea[],
+                $9::text[], $10::int4[], $11::timestamptz[], $12::int4[], $13::bytea[], $14::bytea[], $15::int8[])
+                WITH ORDINALITY AS a (id, fence, prev, name, ttl, seq, data, step, attempts, first_attempt_at, code,
+                headers, body, kept, n)
+            WHERE k.id = a.id AND k.fence = a.fence AND k.recovery_point = a.prev AND k.status = 'running'
+            RETURNING k.id, a.fence, a.name, a.seq, a.data, a.step, a.attempts, a.first_attempt_at, a.code, a.n, t
         ), point AS (
             INSERT INTO {prefix}recovery_points
                 (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
-            SELECT id, $9, 'finished', NULL, $10, $11, $12, t, $3 FROM moved
+            SELECT id, seq, name, data, step, attempts, coalesce(first_attempt_at, t), t, fence FROM moved
+            WHERE code IS NULL
+        )
+        SELECT n, t FROM moved";
+
+    /// One key by several points inside the steps' transaction, which must still be the one that `Tx::begin` has marked.
+    walk = "
+        WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
+            UPDATE {prefix}idempotency_keys SET
+                recovery_point = $5,
+                status = CASE WHEN $7::int4 IS NULL THEN 'running' ELSE 'finished' END,
+                response_code = $7, response_headers = $8, response_body = $9,
+                finished_at = CASE WHEN $7::int4 IS NOT NULL THEN t END,
+                expires_at = CASE WHEN $7::int4 IS NOT NULL THEN t + $10 END,
+                lease_expires_at = CASE WHEN $7::int4 IS NULL THEN t + $6 END,
+                locked_at = CASE WHEN $7::int4 IS NULL THEN locked_at END,
+                attempts = 1,
+                finished_by = $11,
+                step_attempts = CASE WHEN $7::int4 IS NULL THEN 1 ELSE $12 END,
+                first_attempt_at = CASE WHEN $7::int4 IS NULL THEN t ELSE coalesce($13, t) END,
+                last_error = NULL
+            FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+                AND coalesce(current_setting('workflow.open', true), '') = 'yes'
+            RETURNING id, t
+        ), points AS (
+            INSERT INTO {prefix}recovery_points
+                (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
+            SELECT id, p.seq, p.name, p.data, p.step, p.attempts, coalesce(p.first_attempt_at, t), t, $3
+            FROM moved, unnest($14::int4[], $15::text[], $16::bytea[], $17::text[], $18::int4[], $19::timestamptz[])
+                AS p (seq, name, data, step, attempts, first_attempt_at)
         )
         SELECT t FROM moved";
 
@@ -129,6 +195,13 @@ statements! {
         UPDATE {prefix}idempotency_keys SET
             lease_expires_at = NULL, locked_at = NULL, attempts = greatest(attempts - 1, 0), last_error = $3
         WHERE id = $1 AND fence = $2 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL";
+
+    release_batch = "
+        UPDATE {prefix}idempotency_keys AS k SET
+            lease_expires_at = NULL, locked_at = NULL, attempts = greatest(k.attempts - 1, 0), last_error = a.error
+        FROM unnest($1::uuid[], $2::int8[], $3::text[]) AS a (id, fence, error)
+        WHERE k.id = a.id AND k.fence = a.fence AND k.status IN ('running', 'undoing')
+            AND k.lease_expires_at IS NOT NULL";
 
     /// The lock waits for whoever was about to commit.
     settle = "
@@ -153,9 +226,15 @@ statements! {
             JOIN unnest($1::uuid[], $2::int8[]) AS mine (id, fence) USING (id, fence)
         WHERE status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL";
 
+    /// The last point, `finished`, is the key's own row.
     journal = "
         SELECT key_id, seq, name, step, attempts, first_attempt_at, reached_at, fence
-        FROM {prefix}recovery_points WHERE key_id = ANY ($1) ORDER BY key_id, seq";
+        FROM {prefix}recovery_points WHERE key_id = ANY ($1)
+        UNION ALL
+        SELECT id, 1 + (SELECT count(*)::int4 FROM {prefix}recovery_points WHERE key_id = id), recovery_point,
+            finished_by, step_attempts, first_attempt_at, finished_at, fence
+        FROM {prefix}idempotency_keys WHERE id = ANY ($1) AND finished_by IS NOT NULL
+        ORDER BY key_id, seq";
 
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys

@@ -8,40 +8,23 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, Take, Taken, To,
+    Advance, Beat, Census, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position, Record, Status, Take,
+    Taken,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
 use crate::error::{committing, harmless};
-use crate::postgres::{ACQUIRE_TIMEOUT, Conn, Postgres};
+use crate::postgres::{Conn, Postgres, apart};
 use crate::rows::{self, interval};
 use crate::tx::Tx;
+use crate::writes::Release;
 
 impl Store for Postgres {
     type Conn = PgConnection;
     type Tx = Tx;
 
     async fn insert(&self, new: &NewKey) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let insert = self
-            .now(self.sql.insert)
-            .bind(new.id)
-            .bind(&new.scope)
-            .bind(&new.value)
-            .bind(&new.workflow)
-            .bind(i32::try_from(new.version).unwrap_or(i32::MAX))
-            .bind(&new.digest[..])
-            .bind(new.digest_version)
-            .bind(&new.effect_seed[..])
-            .bind(new.generation)
-            .bind(&new.request_method)
-            .bind(&new.request_path)
-            .bind(&new.request_params)
-            .bind(new.claim_id)
-            .bind(interval(new.lease));
-        let mut conn = self.conn().await?;
-        let inserted = insert.fetch_optional(&mut *conn).await;
-        let inserted = conn.answered(inserted).map_err(committing("claiming"))?;
-        Ok(inserted.map(|row| row.get(0)))
+        self.committers.claims.write(new.clone()).await
     }
 
     async fn take(&self, take: Take<'_>) -> Result<Option<Taken>, StoreError> {
@@ -81,10 +64,10 @@ impl Store for Postgres {
         &self,
         tx: &mut Tx,
         lease: Lease,
-        advance: Advance<'_>,
+        walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
-        let moved = self.advanced(tx, lease, advance, true).await.map_err(harmless("advancing"))?;
+        let moved = self.writes.walk(tx, lease, walk).await.map_err(harmless("advancing"))?;
         let Some(at) = moved else {
             tx.assert_open().await?;
             return Err(StoreError::LeaseLost);
@@ -102,9 +85,7 @@ impl Store for Postgres {
     }
 
     async fn advance(&self, lease: Lease, advance: Advance<'_>) -> Result<DateTime<Utc>, StoreError> {
-        let mut conn = self.conn().await?;
-        let moved = self.advanced(&mut conn, lease, advance, false).await;
-        conn.answered(moved).map_err(committing("advancing"))?.ok_or(StoreError::LeaseLost)
+        self.committers.advances.write(OwnedAdvance::new(lease, advance)).await
     }
 
     async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
@@ -120,10 +101,7 @@ impl Store for Postgres {
     async fn release(&self, lease: Lease, error: Option<&str>) -> Result<(), StoreError> {
         // PostgreSQL's text knows no NUL.
         let error = error.map(|error| error.replace('\0', "\u{fffd}"));
-        let update = sqlx::query(self.sql.release).bind(lease.id).bind(lease.fence).bind(error);
-        let mut conn = self.conn().await?;
-        let released = update.execute(&mut *conn).await;
-        conn.answered(released).map(drop).map_err(committing("giving a lease back"))
+        self.committers.releases.write(Release { lease, error }).await
     }
 
     async fn settle(&self, lease: Lease) -> Result<Option<Position>, StoreError> {
@@ -133,11 +111,7 @@ impl Store for Postgres {
     }
 
     fn heart(&self) -> Self {
-        let options = self.pool.options().clone().min_connections(0).max_connections(1);
-        // The application's own patience may be longer than a lease.
-        let options = options.acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = options.connect_lazy_with((*self.pool.connect_options()).clone());
-        Self { pool, ..self.clone() }
+        Self { pool: apart(&self.pool, 1), ..self.clone() }
     }
 
     async fn heartbeat(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Beat>, StoreError> {
@@ -197,35 +171,6 @@ impl Postgres {
         let reached = reached.fetch_optional(&mut *conn).await;
         let reached = conn.answered(reached).map_err(committing("claiming"))?;
         rows::taken(row, reached.as_ref())
-    }
-
-    /// The guarded move and the row of the point that was reached, in one statement.
-    async fn advanced(
-        &self,
-        conn: &mut PgConnection,
-        lease: Lease,
-        advance: Advance<'_>,
-        in_a_step: bool,
-    ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-        let moved = match advance.to {
-            To::Point { .. } => self.now(self.sql.advance),
-            To::Finished { .. } => self.now(self.sql.finish),
-        };
-        let moved = moved.bind(lease.id).bind(lease.fence).bind(advance.prev);
-        let moved = match advance.to {
-            To::Point { name, data } => {
-                moved.bind(name).bind(interval(advance.lease)).bind(advance.seq).bind(data)
-            }
-            To::Finished { response, retention } => moved
-                .bind(i32::from(response.code))
-                .bind(&response.headers)
-                .bind(&response.body)
-                .bind(interval(retention))
-                .bind(advance.seq),
-        };
-        let moved =
-            moved.bind(advance.step).bind(advance.attempts).bind(advance.first_attempt_at).bind(in_a_step);
-        Ok(moved.fetch_optional(conn).await?.map(|row| row.get(0)))
     }
 
     async fn stage(

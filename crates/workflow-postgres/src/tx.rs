@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, SqlSafeStr};
 use sqlx_core::transaction::TransactionManager;
-use workflow::{BoxError, StoreError};
+use workflow::StoreError;
 
 use crate::error::{committing, harmless};
 
@@ -24,18 +24,14 @@ pub struct Tx {
 }
 
 impl Tx {
-    /// `BEGIN`, in a task of its own: a caller that is dropped in the middle leaves a transaction that is rolled
-    /// back, not a connection in the pool with an open one, as sqlx 0.9.0 alone would.
+    /// `BEGIN`, on a connection that is closed if the caller is dropped in the middle: sqlx 0.9.0 alone would leave it
+    /// in the pool, with an open transaction.
     pub(crate) async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
-        // Who gives up while it waits in the queue must not take a connection out of it later.
         let conn = pool.acquire().await.map_err(harmless("beginning"))?;
-        let begun = tokio::spawn(async move {
-            let mut tx = Self { conn, open: true };
-            let begin = Manager::begin(&mut tx.conn, Some(BEGIN.into_sql_str()));
-            begin.await.map_err(harmless("beginning"))?;
-            Ok(tx)
-        });
-        begun.await.unwrap_or_else(|e| Err(away(e.into())))
+        let mut tx = Self { conn, open: true };
+        let begin = Manager::begin(&mut tx.conn, Some(BEGIN.into_sql_str()));
+        begin.await.map_err(harmless("beginning"))?;
+        Ok(tx)
     }
 
     /// Fails if what was begun has ended since, by whatever means: what is written next would be a commit of its own.
@@ -109,8 +105,4 @@ impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tx").finish_non_exhaustive()
     }
-}
-
-fn away(source: BoxError) -> StoreError {
-    StoreError::Away { doing: "beginning", source }
 }

@@ -50,6 +50,11 @@ fn classified(doing: &'static str, error: sqlx::Error, commits: bool) -> StoreEr
     }
 }
 
+/// Whether it is an answer of SQLite, after which the connection goes on.
+pub(crate) fn is_answered(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(primary_code).is_some_and(|code| code != IO_ERROR)
+}
+
 /// Whether SQLite found nothing wrong but the statement: no disk, no lock.
 pub(crate) fn says_no(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(primary_code) == Some(ERROR)

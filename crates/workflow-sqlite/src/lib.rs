@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod batches;
 mod error;
 mod journal_mode;
+mod lane;
 mod migrate;
 mod names;
 mod options;
@@ -10,6 +12,7 @@ mod sql;
 mod sqlite;
 mod store;
 mod tx;
+mod writes;
 
 pub use migrate::Migration;
 pub use options::Options;

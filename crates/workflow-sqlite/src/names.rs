@@ -29,7 +29,7 @@ impl Names {
 
     /// A statement with the tables' names and the clock filled in.
     pub(crate) fn render(&self, statement: &str) -> String {
-        statement.replace("{prefix}", &self.prefix).replace("{now}", NOW)
+        statement.replace("{prefix}", &self.prefix).replace("{now}", NOW).replace("{row_now}", ROW_NOW)
     }
 
     /// The statements with these names. They are rendered once for each choice of names and kept for ever, which
@@ -46,3 +46,6 @@ impl Names {
 /// The database's clock in microseconds since 1970, plus the offset that tests move: `$1` of every statement that
 /// reads it. Within one statement it stands still.
 const NOW: &str = "(CAST(unixepoch('subsec') * 1000000 AS INTEGER) + $1)";
+
+/// The same in a trigger, which has no parameters: the offset comes with each row of the batch.
+const ROW_NOW: &str = "(CAST(unixepoch('subsec') * 1000000 AS INTEGER) + NEW.clock)";

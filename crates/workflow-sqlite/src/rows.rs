@@ -62,6 +62,9 @@ pub(crate) fn taken(row: &SqliteRow, reached: Option<&SqliteRow>) -> Result<Take
 }
 
 pub(crate) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
+    let status = status_of(row)?;
+    // A finished key has no next step: what stands there is of the last one.
+    let goes_on = status != Status::Finished;
     Ok(Record {
         id: get(row, "id")?,
         scope: get(row, "scope")?,
@@ -69,12 +72,12 @@ pub(crate) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
         workflow: get(row, "workflow")?,
         version: get(row, "version")?,
         digest: get(row, "digest")?,
-        status: status_of(row)?,
+        status,
         recovery_point: get(row, "recovery_point")?,
         fence: get(row, "fence")?,
         attempts: get(row, "attempts")?,
-        step_attempts: get(row, "step_attempts")?,
-        first_attempt_at: maybe_time_of(row, "first_attempt_at")?,
+        step_attempts: if goes_on { get(row, "step_attempts")? } else { 0 },
+        first_attempt_at: if goes_on { maybe_time_of(row, "first_attempt_at")? } else { None },
         created_at: time_of(row, "created_at")?,
         last_run_at: time_of(row, "last_run_at")?,
         finished_at: maybe_time_of(row, "finished_at")?,

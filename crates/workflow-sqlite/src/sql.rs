@@ -1,29 +1,64 @@
 //! All statements. `{prefix}` and `{now}` are filled in once, in `names.rs`; `$1` is the clock's offset wherever
 //! `{now}` stands. The Postgres store has the same file, statement by statement.
+//!
+//! What is written in batches is written by triggers: a batch is one `INSERT` of many rows into a view, each row is a
+//! write, and the trigger of its kind carries it out. One statement is one commit, with no `BEGIN` that could be left
+//! open, and one trip to the connection's thread, however many rows it has. View, triggers and answers are temporary:
+//! only a batch's connection has them, and they change nothing in the file.
+
+use workflow::seam::LARGEST_BATCH;
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
-        pub(crate) struct Sql { $($(#[$doc])* pub(crate) $name: &'static str,)+ }
+        pub(crate) struct Sql {
+            $($(#[$doc])* pub(crate) $name: &'static str,)+
+            pub(crate) insert_batch: BySize,
+            pub(crate) points: BySize,
+        }
 
         impl Sql {
             pub(crate) fn render(render: impl Fn(&str) -> &'static str) -> Self {
-                Self { $($name: render($text),)+ }
+                let insert_batch = BySize::render(INSERT_BATCH, columns(BATCH), &render);
+                let points = BySize::render(POINTS, columns(POINT), &render);
+                Self { $($name: render(&full($text)),)+ insert_batch, points }
             }
         }
     };
 }
 
+/// What a batch's row can hold. Which of it a write has, its kind says; the rest is null.
+const BATCH: &str = "place, clock, kind, id, fence, ttl, \
+    scope, value, workflow, version, digest, digest_version, effect_seed, generation, request_method, request_path, \
+    request_params, claim_id, \
+    prev, name, seq, data, step, attempts, first_attempt_at, code, headers, body, kept, error";
+
+const INSERT_BATCH: &str = "INSERT INTO workflow_batch VALUES {rows}";
+
+const POINT: &str = "key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence";
+
+/// The points of a walk, but for its first.
+const POINTS: &str = "
+    INSERT INTO {prefix}recovery_points ({point}) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL";
+
 statements! {
+    /// What became of the row at a place of the batch: when its write was made, null if its guards matched nothing.
+    answers = "CREATE TEMP TABLE workflow_answers (place integer PRIMARY KEY, at integer) STRICT";
+
+    batch = "CREATE TEMP VIEW workflow_batch ({batch}) AS SELECT {nulls}";
+
     insert = "
-        INSERT INTO {prefix}idempotency_keys (
-            id, scope, idempotency_key, workflow, version, digest, digest_version, effect_seed, generation,
-            request_method, request_path, request_params, claim_id, recovery_point, status, fence, attempts,
-            step_attempts, created_at, locked_at, last_run_at, first_attempt_at, lease_expires_at)
-        SELECT $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'started', 'running', 1, 1,
-            1, {now}, {now}, {now}, {now}, {now} + $15
-        WHERE true
-        ON CONFLICT (scope, idempotency_key) DO NOTHING
-        RETURNING first_attempt_at";
+        CREATE TEMP TRIGGER workflow_insert INSTEAD OF INSERT ON workflow_batch WHEN NEW.kind = 'insert' BEGIN
+            INSERT INTO {prefix}idempotency_keys (
+                id, scope, idempotency_key, workflow, version, digest, digest_version, effect_seed, generation,
+                request_method, request_path, request_params, claim_id, recovery_point, status, fence, attempts,
+                step_attempts, created_at, locked_at, last_run_at, first_attempt_at, lease_expires_at)
+            VALUES (NEW.id, NEW.scope, NEW.value, NEW.workflow, NEW.version, NEW.digest, NEW.digest_version,
+                NEW.effect_seed, NEW.generation, NEW.request_method, NEW.request_path, NEW.request_params,
+                NEW.claim_id, 'started', 'running', 1, 1,
+                1, {row_now}, {row_now}, {row_now}, {row_now}, {row_now} + NEW.ttl)
+            ON CONFLICT (scope, idempotency_key) DO NOTHING;
+            {answer};
+        END";
 
     /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost. The same claim is the same
     /// holder: it keeps its fence, so that a late duplicate throws nobody out. What a later build may write into
@@ -79,27 +114,58 @@ statements! {
             AND ($5 IS NULL OR recovery_point = $5) AND ($6 IS NULL OR id > $6)
         ORDER BY id LIMIT $7";
 
-    /// Both belts: the fence and the previous point. The new point's own row is `point`.
+    /// Both belts: the fence and the previous point. The new point's own row only if the key has moved.
     advance = "
-        UPDATE {prefix}idempotency_keys SET
-            recovery_point = $5, lease_expires_at = {now} + $6, attempts = 1, step_attempts = 1,
-            first_attempt_at = {now}, last_error = NULL
-        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
-        RETURNING first_attempt_at";
+        CREATE TEMP TRIGGER workflow_advance INSTEAD OF INSERT ON workflow_batch WHEN NEW.kind = 'advance' BEGIN
+            UPDATE {prefix}idempotency_keys SET
+                recovery_point = NEW.name, lease_expires_at = {row_now} + NEW.ttl, attempts = 1, step_attempts = 1,
+                first_attempt_at = {row_now}, last_error = NULL
+            WHERE id = NEW.id AND fence = NEW.fence AND recovery_point = NEW.prev AND status = 'running';
+            INSERT INTO {prefix}recovery_points ({point})
+            SELECT NEW.id, NEW.seq, NEW.name, NEW.data, NEW.step, NEW.attempts,
+                coalesce(NEW.first_attempt_at, {row_now}), {row_now}, NEW.fence
+            WHERE changes() = 1;
+            {answer};
+        END";
 
-    /// The same guards; the lease is given back.
+    /// The same guards; the lease is given back. The key's own row is the row of this point.
     finish = "
-        UPDATE {prefix}idempotency_keys SET
-            recovery_point = 'finished', status = 'finished', response_code = $5, response_headers = $6,
-            response_body = $7, finished_at = {now}, expires_at = {now} + $8, lease_expires_at = NULL,
-            locked_at = NULL, attempts = 1, step_attempts = 0, first_attempt_at = NULL, last_error = NULL
-        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
-        RETURNING finished_at";
+        CREATE TEMP TRIGGER workflow_finish INSTEAD OF INSERT ON workflow_batch WHEN NEW.kind = 'finish' BEGIN
+            UPDATE {prefix}idempotency_keys SET
+                recovery_point = 'finished', status = 'finished', response_code = NEW.code,
+                response_headers = NEW.headers, response_body = NEW.body, finished_at = {row_now},
+                expires_at = {row_now} + NEW.kept, lease_expires_at = NULL, locked_at = NULL,
+                attempts = 1, finished_by = NEW.step, step_attempts = NEW.attempts,
+                first_attempt_at = coalesce(NEW.first_attempt_at, {row_now}), last_error = NULL
+            WHERE id = NEW.id AND fence = NEW.fence AND recovery_point = NEW.prev AND status = 'running';
+            {answer};
+        END";
 
-    point = "
-        INSERT INTO {prefix}recovery_points
-            (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    /// A batch of one, and its answer.
+    insert_one = "
+        INSERT INTO workflow_batch VALUES {row} RETURNING (SELECT at FROM workflow_answers WHERE place = 0)";
+
+    /// The answers to so many rows, as a JSON array.
+    answered = "SELECT json_group_array(at ORDER BY place) FROM workflow_answers WHERE place < $1";
+
+    /// One move from the first point of a walk to the last, or to the response (where there is a code), and the first
+    /// point's own row, where it has one; the others' rows are `points`. In one trip to the connection's thread, and only if the mark of
+    /// the transaction is still there: see `tx.rs`.
+    walk = "
+        RELEASE workflow;
+        UPDATE {prefix}idempotency_keys SET
+            recovery_point = $5, status = iif($7 IS NULL, 'running', 'finished'),
+            response_code = $7, response_headers = $8, response_body = $9,
+            finished_at = iif($7 IS NULL, NULL, {now}), expires_at = {now} + $10,
+            lease_expires_at = iif($7 IS NULL, {now} + $6, NULL), locked_at = iif($7 IS NULL, locked_at, NULL),
+            attempts = 1, finished_by = $17, step_attempts = iif($7 IS NULL, 1, $18),
+            first_attempt_at = iif($7 IS NULL, {now}, coalesce($19, {now})), last_error = NULL
+        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+        RETURNING coalesce(finished_at, first_attempt_at);
+        INSERT INTO {prefix}recovery_points ({point})
+        SELECT id, $11, $12, $13, $14, $15, coalesce($16, finished_at, first_attempt_at),
+            coalesce(finished_at, first_attempt_at), fence
+        FROM {prefix}idempotency_keys WHERE id = $2 AND changes() = 1 AND $13 IS NOT NULL";
 
     stage = "
         INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
@@ -107,14 +173,22 @@ statements! {
 
     /// A released row is not leased again: a late duplicate would lock everybody out.
     begin_attempt = "
-        UPDATE {prefix}idempotency_keys SET step_attempts = step_attempts + 1, lease_expires_at = {now} + $4
-        WHERE id = $2 AND fence = $3 AND status = 'running' AND lease_expires_at IS NOT NULL";
+        CREATE TEMP TRIGGER workflow_begin_attempt INSTEAD OF INSERT ON workflow_batch WHEN NEW.kind = 'attempt' BEGIN
+            UPDATE {prefix}idempotency_keys SET
+                step_attempts = step_attempts + 1, lease_expires_at = {row_now} + NEW.ttl
+            WHERE id = NEW.id AND fence = NEW.fence AND status = 'running' AND lease_expires_at IS NOT NULL;
+            {answer};
+        END";
 
     /// A second release of the same lease does nothing.
     release = "
-        UPDATE {prefix}idempotency_keys SET
-            lease_expires_at = NULL, locked_at = NULL, attempts = max(attempts - 1, 0), last_error = $3
-        WHERE id = $1 AND fence = $2 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL";
+        CREATE TEMP TRIGGER workflow_release INSTEAD OF INSERT ON workflow_batch WHEN NEW.kind = 'release' BEGIN
+            UPDATE {prefix}idempotency_keys SET
+                lease_expires_at = NULL, locked_at = NULL, attempts = max(attempts - 1, 0), last_error = NEW.error
+            WHERE id = NEW.id AND fence = NEW.fence AND status IN ('running', 'undoing')
+                AND lease_expires_at IS NOT NULL;
+            {answer};
+        END";
 
     /// Inside a write transaction: whoever was about to commit has done so.
     settle = "
@@ -124,11 +198,51 @@ statements! {
         UPDATE {prefix}idempotency_keys SET lease_expires_at = {now} + $2
         WHERE id = $3 AND fence = $4 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL";
 
+    /// The last point, `finished`, is the key's own row.
     journal = "
         SELECT key_id, seq, name, step, attempts, first_attempt_at, reached_at, fence
-        FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq";
+        FROM {prefix}recovery_points WHERE key_id = $1
+        UNION ALL
+        SELECT id, 1 + (SELECT count(*) FROM {prefix}recovery_points WHERE key_id = id), recovery_point,
+            finished_by, step_attempts, first_attempt_at, finished_at, fence
+        FROM {prefix}idempotency_keys WHERE id = $1 AND finished_by IS NOT NULL
+        ORDER BY seq";
 
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys
         WHERE finished_at IS NULL GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
+}
+
+/// The end of every trigger. What the trigger's last statement has changed says whether the guards matched.
+const ANSWER: &str = "REPLACE INTO workflow_answers VALUES (NEW.place, iif(changes() = 1, {row_now}, NULL))";
+
+fn full(text: &str) -> String {
+    let nulls = vec!["NULL"; columns(BATCH)].join(", ");
+    let text = text.replace("{answer}", ANSWER).replace("{batch}", BATCH).replace("{nulls}", &nulls);
+    text.replace("{point}", POINT).replace("{row}", &row(columns(BATCH)))
+}
+
+fn columns(names: &str) -> usize {
+    names.split(',').count()
+}
+
+fn row(columns: usize) -> String {
+    format!("({})", vec!["?"; columns].join(", "))
+}
+
+/// A statement that takes many rows, for a few numbers of them. What is not bound of them is null.
+pub(crate) struct BySize(Vec<(usize, &'static str)>);
+
+impl BySize {
+    fn render(text: &str, columns: usize, render: impl Fn(&str) -> &'static str) -> Self {
+        let rows = |size| full(text).replace("{rows}", &vec![row(columns); size].join(", "));
+        let sizes = (0..=LARGEST_BATCH.ilog2()).map(|power| 1 << power);
+        Self(sizes.map(|size| (size, render(&rows(size)))).collect())
+    }
+
+    /// The smallest that takes so many rows, and how many it takes: not all, if there are more than the largest takes.
+    pub(crate) fn of(&self, rows: usize) -> (usize, &'static str) {
+        let fits = self.0.iter().find(|(size, _)| *size >= rows).or(self.0.last());
+        fits.copied().unwrap_or_default()
+    }
 }

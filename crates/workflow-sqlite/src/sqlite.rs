@@ -12,8 +12,10 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use tokio::sync::Semaphore;
-use workflow::{Clock, StoreError};
+use workflow::StoreError;
+use workflow::seam::Committer;
 
+use crate::batches::Desk;
 use crate::error::harmless;
 use crate::journal_mode;
 use crate::migrate::{self, Migration};
@@ -21,6 +23,7 @@ use crate::names::Names;
 use crate::options::Options;
 use crate::sql::Sql;
 use crate::tx::Tx;
+use crate::writes::Writes;
 
 /// How long SQLite itself waits for a writer of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,9 +41,10 @@ pub struct Sqlite {
     pub(crate) pool: SqlitePool,
     /// One writer at a time, within this process.
     pub(crate) writer: Arc<Semaphore>,
-    pub(crate) clock: Clock,
     pub(crate) names: Arc<Names>,
     pub(crate) sql: &'static Sql,
+    pub(crate) writes: Writes,
+    pub(crate) committer: Committer<Desk>,
 }
 
 impl Sqlite {
@@ -67,11 +71,12 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
+        // No ping before a connection is used: there is no wire that could be dead.
         let pool = SqlitePoolOptions::new()
             .max_connections(options.pool_size)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(connect);
-        Self::from_pool(pool, options).await
+            .test_before_acquire(false);
+        Self::from_pool(pool.connect_lazy_with(connect), options).await
     }
 
     /// A store on the application's own pool, whose options must say WAL and `synchronous = FULL`. Its tables are
@@ -87,7 +92,9 @@ impl Sqlite {
         drop(conn);
         let writer = Arc::new(Semaphore::new(1));
         let sql = names.statements();
-        Ok(Self { pool, writer, clock: options.clock, names: Arc::new(names), sql })
+        let writes = Writes { sql, clock: options.clock };
+        let committer = Committer::new(Desk::new(&pool, &writer, &writes));
+        Ok(Self { pool, writer, names: Arc::new(names), sql, writes, committer })
     }
 
     /// Brings the tables up to date. Many processes may do it at once.
@@ -120,7 +127,7 @@ impl Sqlite {
     }
 
     pub(crate) fn now(&self, sql: &'static str) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
-        sqlx::query(sql).bind(self.clock.offset_micros())
+        self.writes.now(sql)
     }
 
     pub(crate) async fn begin_write(&self) -> Result<Tx, StoreError> {
@@ -142,22 +149,17 @@ impl Sqlite {
             }
         }
     }
+}
 
-    /// The same for a statement that returns nothing: how many rows it touched.
-    pub(crate) async fn execute(
-        &self,
-        doing: &'static str,
-        query: Query<'_, sqlx::Sqlite, SqliteArguments>,
-    ) -> Result<u64, StoreError> {
-        let mut tx = self.begin_write().await?;
-        match query.execute(&mut *tx).await {
-            Ok(done) => tx.commit().await.map(|()| done.rows_affected()),
-            Err(error) => {
-                tx.rollback().await;
-                Err(harmless(doing)(error))
-            }
-        }
-    }
+/// A pool like this one, with one connection that nobody else can exhaust. It connects when it is asked.
+pub(crate) fn apart(
+    pool: &SqlitePool,
+    connect: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
+) -> SqlitePool {
+    let options = pool.options().clone().min_connections(0).max_connections(1);
+    // The application's own patience may be longer than a lease.
+    let options = options.acquire_timeout(ACQUIRE_TIMEOUT);
+    options.connect_lazy_with(connect((*pool.connect_options()).clone()))
 }
 
 impl fmt::Debug for Sqlite {

@@ -8,14 +8,16 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, Take, Taken, To,
+    Advance, Beat, Census, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position, Record, Status, Take,
+    Taken,
 };
-use workflow::{FINISHED, Key, StagedJob, Store, StoreError};
+use workflow::{Key, StagedJob, Store, StoreError};
 
 use crate::error::harmless;
 use crate::rows::{self, micros};
-use crate::sqlite::{ACQUIRE_TIMEOUT, Sqlite};
+use crate::sqlite::{Sqlite, apart};
 use crate::tx::Tx;
+use crate::writes::Write;
 
 /// How long a heartbeat waits for the one writer of the file: a step that writes for longer is missed, not waited for.
 const HEARTBEAT_WAIT: Duration = Duration::from_secs(1);
@@ -25,24 +27,7 @@ impl Store for Sqlite {
     type Tx = Tx;
 
     async fn insert(&self, new: &NewKey) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let insert = self
-            .now(self.sql.insert)
-            .bind(new.id)
-            .bind(&new.scope)
-            .bind(&new.value)
-            .bind(&new.workflow)
-            .bind(i32::try_from(new.version).unwrap_or(i32::MAX))
-            .bind(&new.digest[..])
-            .bind(new.digest_version)
-            .bind(&new.effect_seed[..])
-            .bind(new.generation)
-            .bind(&new.request_method)
-            .bind(&new.request_path)
-            .bind(&new.request_params)
-            .bind(new.claim_id)
-            .bind(micros(new.lease));
-        let inserted = self.write("claiming", insert).await?;
-        inserted.map(|row| rows::time(row.get(0))).transpose()
+        self.committer.write(Write::Insert(new.clone())).await?.map(rows::time).transpose()
     }
 
     async fn take(&self, take: Take<'_>) -> Result<Option<Taken>, StoreError> {
@@ -81,13 +66,12 @@ impl Store for Sqlite {
         &self,
         tx: &mut Tx,
         lease: Lease,
-        advance: Advance<'_>,
+        walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
-        tx.assert_open().await?;
-        let at = self.advanced(tx, lease, advance).await?;
+        let at = self.writes.walk(tx, lease, walk).await?.ok_or(StoreError::LeaseLost)?;
         self.stage(tx, lease.id, jobs).await?;
-        Ok(at)
+        rows::time(at)
     }
 
     async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
@@ -99,27 +83,18 @@ impl Store for Sqlite {
     }
 
     async fn advance(&self, lease: Lease, advance: Advance<'_>) -> Result<DateTime<Utc>, StoreError> {
-        let mut tx = self.begin_write().await?;
-        match self.advanced(&mut tx, lease, advance).await {
-            Ok(at) => tx.commit().await.map(|()| at),
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        let advance = Write::Advance(OwnedAdvance::new(lease, advance));
+        rows::time(self.committer.write(advance).await?.ok_or(StoreError::LeaseLost)?)
     }
 
     async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
-        let update = self.now(self.sql.begin_attempt).bind(lease.id).bind(lease.fence).bind(micros(ttl));
-        match self.execute("counting an attempt", update).await? {
-            1 => Ok(()),
-            _ => Err(StoreError::LeaseLost),
-        }
+        let attempt = Write::BeginAttempt(lease, micros(ttl));
+        self.committer.write(attempt).await?.map(drop).ok_or(StoreError::LeaseLost)
     }
 
     async fn release(&self, lease: Lease, error: Option<&str>) -> Result<(), StoreError> {
-        let update = sqlx::query(self.sql.release).bind(lease.id).bind(lease.fence).bind(error);
-        self.execute("giving a lease back", update).await.map(drop)
+        let release = Write::Release(lease, error.map(str::to_owned));
+        self.committer.write(release).await.map(drop)
     }
 
     async fn settle(&self, lease: Lease) -> Result<Option<Position>, StoreError> {
@@ -128,11 +103,7 @@ impl Store for Sqlite {
     }
 
     fn heart(&self) -> Self {
-        let options = self.pool.options().clone().min_connections(0).max_connections(1);
-        // The application's own patience may be longer than a lease.
-        let options = options.acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = options.connect_lazy_with((*self.pool.connect_options()).clone());
-        Self { pool, ..self.clone() }
+        Self { pool: apart(&self.pool, |connect| connect), ..self.clone() }
     }
 
     async fn heartbeat(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Beat>, StoreError> {
@@ -196,42 +167,6 @@ impl Sqlite {
         let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
         let reached = reached.fetch_optional(conn).await.map_err(harmless("claiming"))?;
         rows::taken(&row, reached.as_ref()).map(Some)
-    }
-
-    /// The guarded move and the row of the point that was reached.
-    async fn advanced(
-        &self,
-        conn: &mut SqliteConnection,
-        lease: Lease,
-        advance: Advance<'_>,
-    ) -> Result<DateTime<Utc>, StoreError> {
-        let (sql, name, data) = match advance.to {
-            To::Point { name, data } => (self.sql.advance, name, Some(data)),
-            To::Finished { .. } => (self.sql.finish, FINISHED, None),
-        };
-        let moved = self.now(sql).bind(lease.id).bind(lease.fence).bind(advance.prev);
-        let moved = match advance.to {
-            To::Point { name, .. } => moved.bind(name).bind(micros(advance.lease)),
-            To::Finished { response, retention } => moved
-                .bind(i32::from(response.code))
-                .bind(&response.headers)
-                .bind(&response.body)
-                .bind(micros(retention)),
-        };
-        let moved = moved.fetch_optional(&mut *conn).await.map_err(harmless("advancing"))?;
-        let reached_at: i64 = moved.ok_or(StoreError::LeaseLost)?.get(0);
-        let point = sqlx::query(self.sql.point)
-            .bind(lease.id)
-            .bind(advance.seq)
-            .bind(name)
-            .bind(data)
-            .bind(advance.step)
-            .bind(advance.attempts)
-            .bind(advance.first_attempt_at.timestamp_micros())
-            .bind(reached_at)
-            .bind(lease.fence);
-        point.execute(conn).await.map_err(harmless("advancing"))?;
-        rows::time(reached_at)
     }
 
     async fn stage(

@@ -4,8 +4,11 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
-use sqlx::{Executor, SqlSafeStr, SqliteConnection, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Either, Executor, SqlSafeStr, SqliteConnection, SqlitePool};
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use workflow::{BoxError, StoreError};
@@ -15,9 +18,8 @@ use crate::sqlite::ACQUIRE_TIMEOUT;
 
 type Manager = <sqlx::Sqlite as sqlx::Database>::TransactionManager;
 
-/// The savepoint is a mark that ends with its transaction, and that no later transaction has.
+/// The savepoint is a mark that ends with its transaction, and that no later transaction has. An advance releases it.
 const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT workflow";
-const RELEASE: &str = "RELEASE workflow";
 
 /// A write transaction: SQLite has one writer, so within a process they queue here, in order, instead of in the
 /// database's own busy loop. Dropped without a commit, it is rolled back: its connection is closed.
@@ -28,29 +30,37 @@ pub struct Tx {
 }
 
 impl Tx {
-    /// `BEGIN IMMEDIATE`, in a task of its own: a caller that is dropped in the middle leaves a transaction that is
-    /// rolled back, not a connection in the pool with an open one.
+    /// `BEGIN IMMEDIATE`, on a connection that is closed if the caller is dropped in the middle: sqlx 0.9.0 alone would
+    /// leave it in the pool, with an open transaction.
     pub(crate) async fn begin(pool: &SqlitePool, writer: &Arc<Semaphore>) -> Result<Self, StoreError> {
-        // Who gives up while it waits in the queue must not take a connection out of it later.
         let writer = tokio::time::timeout(ACQUIRE_TIMEOUT, writer.clone().acquire_owned()).await;
         let writer = writer.map_err(|e| away(e.into()))?.map_err(|e| away(e.into()))?;
         let conn = pool.acquire().await.map_err(harmless("beginning"))?;
-        let begun = tokio::spawn(async move {
-            let mut tx = Self { conn, open: true, _writer: writer };
-            let begin = Manager::begin(&mut tx.conn, Some(BEGIN.into_sql_str()));
-            begin.await.map_err(harmless("beginning"))?;
-            Ok(tx)
-        });
-        begun.await.unwrap_or_else(|e| Err(away(e.into())))
+        let mut tx = Self { conn, open: true, _writer: writer };
+        let begin = Manager::begin(&mut tx.conn, Some(BEGIN.into_sql_str()));
+        begin.await.map_err(harmless("beginning"))?;
+        Ok(tx)
     }
 
-    /// Fails if what was begun has ended since, by whatever means: what is written next would be a commit of its own.
-    pub(crate) async fn assert_open(&mut self) -> Result<(), StoreError> {
-        match self.conn.execute(RELEASE).await {
-            Ok(_) => Ok(()),
-            Err(error) if says_no(&error) => Err(self.escaped("advancing")),
-            Err(error) => Err(harmless("advancing")(error)),
+    /// Runs the statement of a walk, and returns its row. It begins by the release of the mark, which fails if what was
+    /// begun has ended since, by whatever means: what is written next would be a commit of its own.
+    pub(crate) async fn walk(
+        &mut self,
+        walk: Query<'_, sqlx::Sqlite, SqliteArguments>,
+    ) -> Result<Option<SqliteRow>, StoreError> {
+        let (mut released, mut moved) = (false, None);
+        let mut answers = self.conn.fetch_many(walk);
+        loop {
+            match answers.try_next().await {
+                Ok(Some(Either::Left(_))) => released = true,
+                Ok(Some(Either::Right(row))) => moved = Some(row),
+                Ok(None) => return Ok(moved),
+                Err(error) if !released && says_no(&error) => break,
+                Err(error) => return Err(harmless("advancing")(error)),
+            }
         }
+        drop(answers);
+        Err(self.escaped("advancing"))
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {

@@ -202,10 +202,10 @@ impl<S: Store> Store for Faulty<S> {
         &self,
         tx: &mut S::Tx,
         lease: Lease,
-        advance: Advance<'_>,
+        walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
-        self.call("advance_in", || self.store.advance_in(tx, lease, advance, jobs)).await
+        self.call("advance_in", || self.store.advance_in(tx, lease, walk, jobs)).await
     }
 
     async fn commit(&self, tx: S::Tx) -> Result<(), StoreError> {

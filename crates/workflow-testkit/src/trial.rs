@@ -237,7 +237,7 @@ async fn plant(store: &impl Store, key: &Key, workflow: &str, request: Vec<u8>, 
             step: "planted",
             seq: 1,
             attempts: 1,
-            first_attempt_at,
+            first_attempt_at: Some(first_attempt_at),
             to: To::Point { name, data: &data },
             lease: LEASE,
         };

@@ -15,6 +15,11 @@ pub mod last {
     pub struct Atomic;
     /// A foreign step.
     pub struct Foreign;
+
+    /// A line that is a step.
+    pub trait Step {}
+    impl Step for Atomic {}
+    impl Step for Foreign {}
 }
 
 /// A workflow that is being written: it stands at the recovery point `At`.
@@ -84,6 +89,7 @@ where
             from: step.from,
             aliases: step.aliases,
             reaches,
+            checkpoint: false,
             run: step.run,
         });
         Builder { name: self.name, version: self.version, steps: self.steps, at: PhantomData }
@@ -97,6 +103,39 @@ impl<C, A, In, At> Builder<C, A, In, At, last::Foreign> {
     pub fn effect_name(mut self, name: &'static str) -> Self {
         if let Some(step) = self.steps.last_mut() {
             step.effect_name = name;
+        }
+        self
+    }
+}
+
+impl<C, A, In, At, L: last::Step> Builder<C, A, In, At, L> {
+    /// Gives this step a commit of its own, shared with no other step: its point is committed before the next step
+    /// begins, and it begins after the commit of the one before.
+    ///
+    /// Without it, consecutive atomic steps share one transaction, together with the point of the foreign step before
+    /// them. A crash in the middle of it repeats them all: the atomic ones as if they had never run, the foreign one
+    /// with its effect key. Ask for a commit where repeating the call costs more than a commit does, or where the
+    /// steps after it take long.
+    ///
+    /// ```
+    /// # use workflow::{Atomic, Foreign, RecoveryPoint, Response, Step, Workflow};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Cart;
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Paid;
+    /// # impl RecoveryPoint for Cart { const NAME: &'static str = "started"; }
+    /// # impl RecoveryPoint for Paid { const NAME: &'static str = "paid"; }
+    /// # async fn pay(_: Foreign<'_, (), Cart>, _: Cart) -> Step<Paid> { Ok(Paid) }
+    /// # async fn answer(_: Atomic<'_, (), (), Cart>, _: Paid) -> Step<Response> { Ok(Response::empty(204)) }
+    /// let checkout: Workflow<(), (), Cart> = Workflow::new("checkout")
+    ///     .foreign("pay", pay)
+    ///     .checkpoint()
+    ///     .atomic("answer", answer)
+    ///     .build();
+    /// # assert_eq!(checkout.steps().count(), 2);
+    /// ```
+    #[must_use]
+    pub fn checkpoint(mut self) -> Self {
+        if let Some(step) = self.steps.last_mut() {
+            step.checkpoint = true;
         }
         self
     }

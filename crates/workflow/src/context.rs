@@ -58,9 +58,16 @@ impl<'c, C, A, In> Atomic<'c, C, A, In> {
         self
     }
 
-    pub(crate) fn run_by(mut self, attempt: Attempt) -> Self {
-        self.attempt = attempt;
-        self
+    /// The context of a run.
+    pub(crate) fn of(
+        conn: &'c mut C,
+        app: &'c A,
+        key: &'c Key,
+        request: &'c In,
+        outbox: &Outbox,
+        attempt: Attempt,
+    ) -> Self {
+        Self { conn, app, key, request, outbox: outbox.clone(), attempt }
     }
 
     /// The request, at any step.
@@ -84,7 +91,8 @@ impl<'c, C, A, In> Atomic<'c, C, A, In> {
     }
 
     /// Which attempt of this step this is, counted over all takeovers. It is counted before it begins: an attempt that
-    /// a crash kept from beginning counts too, so the number only grows, but may skip.
+    /// a crash kept from beginning counts too. One that was rolled back together with other steps of its phase is not
+    /// counted: it never happened.
     pub fn attempt(&self) -> u32 {
         self.attempt.number
     }
@@ -124,9 +132,9 @@ impl<'c, A, In> Foreign<'c, A, In> {
         Self { app, key, request, attempt: Attempt::by_hand(key) }
     }
 
-    pub(crate) fn run_by(mut self, attempt: Attempt) -> Self {
-        self.attempt = attempt;
-        self
+    /// The context of a run.
+    pub(crate) fn of(app: &'c A, key: &'c Key, request: &'c In, attempt: Attempt) -> Self {
+        Self { app, key, request, attempt }
     }
 
     /// The request, at any step.

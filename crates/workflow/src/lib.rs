@@ -3,6 +3,7 @@
 mod builder;
 mod clock;
 mod codec;
+mod committer;
 mod context;
 mod definition;
 mod digest;
@@ -40,9 +41,10 @@ pub use workflow::{StepInfo, Workflow};
 
 /// What goes through the seam between the runner and a store: for those who write a store.
 pub mod seam {
+    pub use crate::committer::{Batch, Committer, LARGEST_BATCH, ROOM};
     pub use crate::record::{
-        Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, StoredResponse,
-        Take, Taken, To,
+        Advance, Beat, Census, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position, Record, Status,
+        StoredResponse, Take, Taken, To,
     };
 }
 

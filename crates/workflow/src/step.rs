@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::outcome::Reached;
-use crate::{Atomic, Foreign, Halt, Outcome, RecoveryPoint, Response};
+use crate::{Atomic, Error, Foreign, Halt, Outcome, RecoveryPoint, Response};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -23,6 +23,8 @@ pub(crate) enum Stop {
     Unreadable(serde_json::Error),
     /// What the step reached cannot be written as JSON.
     Unwritable(serde_json::Error),
+    /// What the step reached cannot be sealed.
+    Unsealed(Error),
 }
 
 type Erased<'c> = BoxFuture<'c, Result<Reached, Stop>>;

@@ -16,7 +16,8 @@ use crate::{BoxError, Key};
 /// A database that keeps keys, points and staged jobs.
 ///
 /// Time is the database's clock. A store never selects a row first and then updates it: each write carries its
-/// guards in its own `WHERE`. Every method is one commit, but for those that take the transaction.
+/// guards in its own `WHERE`. Every method is one commit, but for those that take the transaction. A commit may be shared
+/// with other calls ([`Committer`](crate::seam::Committer)).
 ///
 /// # Cancel safety
 /// A future of a store may be dropped at any moment: what it began is then either done or not done, and no
@@ -41,20 +42,21 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Begins a transaction in which a step writes.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
-    /// Moves the key to the point or the response that its step has reached, and writes the jobs, inside the step's
-    /// transaction, after all that the step wrote. Returns when the next step's first attempt is recorded.
+    /// Moves the key along the points that its steps have reached, the last of them perhaps the response, and writes
+    /// the jobs, inside the steps' transaction, after all that the steps wrote. Returns when the next step's first
+    /// attempt is recorded. Each advance but the first starts where the one before has ended; there is at least one.
     ///
     /// Fails with [`StoreError::Refused`] if the transaction that was begun is not open any more: the step has ended it,
     /// and what is written now would be a commit of its own.
     ///
-    /// Fails with [`StoreError::LeaseLost`] unless exactly this lease, at exactly the previous point, is `running`; a
-    /// lease that ran out and was not taken is still this one. What was reached, the response included, gets a row
-    /// in the journal.
+    /// Fails with [`StoreError::LeaseLost`] unless exactly this lease, at exactly the first previous point, is
+    /// `running`; a lease that ran out and was not taken is still this one. Whatever was reached, the response included,
+    /// gets a row of its own in the journal.
     fn advance_in(
         &self,
         tx: &mut Self::Tx,
         lease: Lease,
-        advance: Advance<'_>,
+        walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
@@ -64,7 +66,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Rolls back. Failing to is no harm: the database does it when the connection is gone.
     fn rollback(&self, tx: Self::Tx) -> impl Future<Output = ()> + Send;
 
-    /// The same as [`advance_in`](Self::advance_in), as a commit of its own: for foreign steps and final answers.
+    /// The same as [`advance_in`](Self::advance_in) for one step, without a transaction that anybody else writes in: for
+    /// foreign steps and final answers.
     fn advance(
         &self,
         lease: Lease,

@@ -26,10 +26,30 @@ pub(crate) struct StepEntry<C, A, In> {
     pub(crate) from: &'static str,
     pub(crate) aliases: &'static [&'static str],
     pub(crate) reaches: Vec<&'static str>,
+    /// Whether it shares its commit with no other step.
+    pub(crate) checkpoint: bool,
     pub(crate) run: Run<C, A, In>,
 }
 
+impl<C, A, In> Table<C, A, In> {
+    /// The step that goes on from a point.
+    pub(crate) fn from(&self, point: &str) -> Option<&StepEntry<C, A, In>> {
+        self.steps.iter().find(|step| step.starts_at(point))
+    }
+
+    /// The step that shares the commit of this one: the next one, if it is atomic and neither asks for its own.
+    pub(crate) fn shares(&self, step: &StepEntry<C, A, In>) -> Option<&StepEntry<C, A, In>> {
+        let [reached] = step.reaches[..] else { return None };
+        let next = self.from(reached)?;
+        (!step.checkpoint && !next.checkpoint && !next.is_foreign()).then_some(next)
+    }
+}
+
 impl<C, A, In> StepEntry<C, A, In> {
+    pub(crate) fn starts_at(&self, point: &str) -> bool {
+        self.from == point || self.aliases.contains(&point)
+    }
+
     pub(crate) fn is_foreign(&self) -> bool {
         matches!(self.run, Run::Foreign(_))
     }

@@ -125,7 +125,7 @@ pub async fn a_key_is_finished_inside_a_transaction<F: Factory>(factory: F) {
     let at = row(&store, &new).await.created_at;
     let mut tx = store.begin().await.unwrap();
     factory.note(&mut *tx, "order").await.unwrap();
-    store.advance_in(&mut tx, lease, finish(&response, at), &[job("receipt")]).await.unwrap();
+    store.advance_in(&mut tx, lease, &[finish(&response, at)], &[job("receipt")]).await.unwrap();
     assert_eq!(row(&store, &new).await.status, Status::Running, "not before the commit");
     store.commit(tx).await.unwrap();
     let row = row(&store, &new).await;
@@ -143,7 +143,7 @@ pub async fn an_advance_inside_extends_the_lease_and_begins_to_count_anew<F: Fac
     factory.clock(&store).advance(LEASE - SLACK);
     let mut tx = store.begin().await.unwrap();
     let at = row(&store, &new).await.created_at;
-    let next = store.advance_in(&mut tx, lease, first(b"", at), &[]).await.unwrap();
+    let next = store.advance_in(&mut tx, lease, &[first(b"", at)], &[]).await.unwrap();
     store.commit(tx).await.unwrap();
     let row = row(&store, &new).await;
     assert_eq!((row.attempts, row.step_attempts, row.first_attempt_at), (1, 1, Some(next)));
@@ -186,7 +186,7 @@ pub async fn a_take_that_waited_for_an_advance_returns_the_new_points_data<F: Fa
     let mut tx = store.begin().await.unwrap();
     // Its lease is over as soon as it is written: the take finds the row locked, and then free.
     let advance = Advance { lease: Duration::ZERO, ..first(b"reached", at) };
-    store.advance_in(&mut tx, lease, advance, &[]).await.unwrap();
+    store.advance_in(&mut tx, lease, &[advance], &[]).await.unwrap();
     factory.clock(&store).advance(LEASE);
     let taking = new.clone();
     let mut taking = tokio::spawn(async move { other.take(take_of(&taking)).await });
@@ -229,7 +229,7 @@ async fn written<F: Factory>(
     let at = row(store, new).await.created_at;
     let mut tx = store.begin().await.expect("begin");
     factory.note(&mut *tx, "order").await.expect("note");
-    store.advance_in(&mut tx, lease, first(b"data", at), jobs).await.expect("advance_in");
+    store.advance_in(&mut tx, lease, &[first(b"data", at)], jobs).await.expect("advance_in");
     tx
 }
 
@@ -251,7 +251,7 @@ async fn refused_inside<F: Factory>(
     let mut tx = store.begin().await.unwrap();
     factory.note(&mut *tx, "late").await.unwrap();
     let late = change(Advance { seq: 9, ..first(b"late", at) });
-    let late = store.advance_in(&mut tx, lease, late, &[job("late")]).await;
+    let late = store.advance_in(&mut tx, lease, &[late], &[job("late")]).await;
     assert!(matches!(late, Err(StoreError::LeaseLost)));
     store.rollback(tx).await;
     nothing_happened(factory, store, new, &before).await;

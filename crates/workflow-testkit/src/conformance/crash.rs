@@ -16,7 +16,7 @@ use crate::{Fault, Faulty, How, sweep};
 
 /// A run that fails in its second step, one that goes on from there, and a replay: nearly every call that a runner
 /// makes of a store.
-const CALLS: usize = 14;
+const CALLS: usize = 13;
 
 pub async fn every_call_may_find_the_database_away<F: Factory>(factory: F) {
     swept(factory, How::Before).await;

@@ -89,7 +89,7 @@ pub(super) fn first<'a>(data: &'a [u8], at: DateTime<Utc>) -> Advance<'a> {
         step: "create_order",
         seq: 1,
         attempts: 1,
-        first_attempt_at: at,
+        first_attempt_at: Some(at),
         to: To::Point { name: CREATED, data },
         lease: LEASE,
     }

@@ -238,7 +238,7 @@ pub async fn to_settle_waits_for_a_commit_under_way<F: Factory>(factory: F) {
     let (new, lease) = planted(&store, "k").await;
     let at = row(&store, &new).await.created_at;
     let mut tx = store.begin().await.unwrap();
-    store.advance_in(&mut tx, lease, first(b"data", at), &[]).await.unwrap();
+    store.advance_in(&mut tx, lease, &[first(b"data", at)], &[]).await.unwrap();
     let mut asking = tokio::spawn(async move { other.settle(lease).await });
     // No barrier shows that somebody waits. A store that does not wait has answered by now; one that does never
     // fails here.

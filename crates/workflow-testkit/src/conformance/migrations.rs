@@ -41,7 +41,7 @@ pub async fn to_migrate_twice_is_harmless<F: Factory>(factory: F) {
     let at = row(&store, &new).await.created_at;
     let mut tx = store.begin().await.unwrap();
     factory.note(&mut *tx, "order").await.unwrap();
-    store.advance_in(&mut tx, lease, first(b"data", at), &[job("receipt")]).await.unwrap();
+    store.advance_in(&mut tx, lease, &[first(b"data", at)], &[job("receipt")]).await.unwrap();
     store.commit(tx).await.unwrap();
     let before = picture(&store, &key_of(&new)).await;
     factory.migrate(&store).await.unwrap();

@@ -16,6 +16,8 @@ pub mod migrations;
 pub mod mismatch;
 mod shop;
 pub mod time;
+pub mod together;
+pub mod walk;
 
 use std::future::Future;
 use std::time::Duration;
@@ -195,9 +197,38 @@ macro_rules! conformance {
                 of_a_take_and_an_advance_one_wins,
                 of_a_take_and_a_transaction_one_wins,
                 of_a_take_and_a_heartbeat_one_wins,
-                who_wakes_in_a_foreign_step_after_the_end_goes_no_further,
+                who_wakes_in_a_foreign_step_after_the_end_commits_nothing,
                 who_wakes_before_an_atomic_step_after_the_end_writes_nothing,
                 who_wakes_at_the_same_point_is_stopped_by_the_fence_alone,
+            }
+            walk {
+                a_walk_writes_its_points_in_order_and_moves_the_key_to_the_last,
+                a_walk_to_the_response_finishes_the_key,
+                a_walk_that_is_not_committed_is_seen_by_nobody,
+                a_walk_from_another_point_writes_nothing_at_all,
+                a_walk_by_another_fence_writes_nothing_at_all,
+                a_walk_of_a_finished_key_writes_nothing_at_all,
+                a_walk_of_another_id_writes_nothing_at_all,
+                of_a_walk_that_is_rolled_back_or_dropped_nothing_is_left,
+                a_step_begun_within_the_transaction_gets_the_time_of_its_point,
+                whoever_takes_the_key_after_a_walk_gets_the_last_points_data,
+                who_goes_on_after_a_walk_counts_on_from_its_last_point,
+                the_notes_and_jobs_of_a_walk_are_committed_with_it,
+                a_walk_extends_the_lease,
+                a_walk_forgets_why_the_last_run_stopped,
+                a_heartbeat_is_not_held_up_before_the_walk,
+                a_walk_of_forty_points_is_one_step_for_who_looks,
+            }
+            together {
+                of_many_inserts_each_key_is_made_once,
+                of_many_inserts_the_one_with_a_used_id_is_refused_alone,
+                of_many_inserts_each_row_is_as_if_it_were_alone,
+                of_many_advances_each_is_answered_for_itself,
+                advances_and_responses_at_once_are_each_exact,
+                of_the_same_advance_twice_at_once_one_wins,
+                of_two_walks_of_one_key_at_once_one_happens,
+                of_many_releases_each_keeps_its_own_reason,
+                inserts_advances_and_releases_at_once_do_not_mix,
             }
             crash {
                 every_call_may_find_the_database_away,
@@ -262,6 +293,8 @@ mod tests {
             include_str!("migrations.rs"),
             include_str!("mismatch.rs"),
             include_str!("time.rs"),
+            include_str!("together.rs"),
+            include_str!("walk.rs"),
         ];
         let cases = subjects.iter().flat_map(|text| text.split("\npub async fn ").skip(1));
         for name in cases.filter_map(|case| case.split('<').next()) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use workflow::seam::{
     Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, Take, Taken, To,
 };
-use workflow::{FINISHED, Key, StagedJob, StoreError};
+use workflow::{Key, StagedJob, StoreError};
 
 use super::row::Row;
 
@@ -68,29 +68,32 @@ impl Database {
         self.rows.get(id).map(|row| row.record(now))
     }
 
-    pub(super) fn advance(
+    /// All of it or nothing: only the first advance can meet another's lease or point.
+    pub(super) fn walk(
         &mut self,
         lease: Lease,
-        advance: &Advance<'_>,
+        walk: &[Advance<'_>],
         now: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, StoreError> {
+        let (Some(first), Some(last)) = (walk.first(), walk.last()) else {
+            return Err(StoreError::LeaseLost);
+        };
         let row = self.row(lease.id).filter(|row| {
-            row.fence == lease.fence && row.recovery_point == advance.prev && row.status == Status::Running
+            row.fence == lease.fence && row.recovery_point == first.prev && row.status == Status::Running
         });
         let row = row.ok_or(StoreError::LeaseLost)?;
-        row.points.push(point(lease, advance, now));
-        row.seq = advance.seq;
-        row.recovery_point = name(advance.to).to_owned();
+        row.points.extend(walk.iter().map(|advance| point(lease, advance, now)));
+        row.seq = last.seq;
+        row.recovery_point = last.name().to_owned();
         (row.attempts, row.last_error) = (1, None);
-        match advance.to {
-            To::Point { data, .. } => {
-                row.data = Some(data.to_vec());
+        row.data = last.data().map(<[u8]>::to_vec);
+        match last.to {
+            To::Point { .. } => {
                 (row.step_attempts, row.first_attempt_at) = (1, Some(now));
-                row.lease_expires_at = Some(now + advance.lease);
+                row.lease_expires_at = Some(now + last.lease);
             }
             // Memory forgets nothing, so that nothing is kept of the retention.
             To::Finished { response, retention: _ } => {
-                row.data = None;
                 // There is no next step.
                 (row.step_attempts, row.first_attempt_at) = (0, None);
                 row.status = Status::Finished;
@@ -176,21 +179,14 @@ impl Database {
     }
 }
 
-fn name(to: To<'_>) -> &str {
-    match to {
-        To::Point { name, .. } => name,
-        To::Finished { .. } => FINISHED,
-    }
-}
-
 fn point(lease: Lease, advance: &Advance<'_>, now: DateTime<Utc>) -> PointRow {
     PointRow {
         key_id: lease.id,
         seq: advance.seq,
-        name: name(advance.to).to_owned(),
+        name: advance.name().to_owned(),
         step: advance.step.to_owned(),
         attempts: advance.attempts,
-        first_attempt_at: advance.first_attempt_at,
+        first_attempt_at: advance.first_attempt_at.unwrap_or(now),
         reached_at: now,
         fence: lease.fence,
     }

@@ -130,10 +130,10 @@ impl Store for Memory {
         &self,
         tx: &mut MemoryTx,
         lease: Lease,
-        advance: Advance<'_>,
+        walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
-        let at = tx.conn.database.advance(lease, &advance, self.now())?;
+        let at = tx.conn.database.walk(lease, walk, self.now())?;
         tx.conn.database.jobs.extend_from_slice(jobs);
         Ok(at)
     }
@@ -148,7 +148,7 @@ impl Store for Memory {
     }
 
     async fn advance(&self, lease: Lease, advance: Advance<'_>) -> Result<DateTime<Utc>, StoreError> {
-        self.write(|database, now| database.advance(lease, &advance, now)).await
+        self.write(|database, now| database.walk(lease, &[advance], now)).await
     }
 
     async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {

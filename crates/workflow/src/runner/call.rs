@@ -112,7 +112,8 @@ async fn finish<S: Store, A: Send + Sync + 'static>(
     ask: Ask,
     accepted: oneshot::Sender<()>,
 ) -> Result<Answered, Error> {
-    let claim = claim::claim(&inner, &workflow.known, ask).await?;
+    // Boxed: the future of the whole run is moved into its task, and would be as large as that of the claim.
+    let claim = Box::pin(claim::claim(&inner, &workflow.known, ask)).await?;
     let _ = accepted.send(());
     match claim {
         Claim::Replay(response) => Ok(Answered::by_replay(response)),

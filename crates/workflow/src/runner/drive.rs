@@ -70,10 +70,11 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
             let skipped = run.done();
             let mut ran = Vec::new();
             loop {
-                let stepped = run.step().await?;
-                ran.extend(stepped.step);
-                if let Reach::Response(response) = stepped.reach {
-                    return Ok(Answered::by_run(response, ran, skipped));
+                for stepped in run.phase().await? {
+                    ran.extend(stepped.step);
+                    if let Reach::Response(response) = stepped.reach {
+                        return Ok(Answered::by_run(response, ran, skipped));
+                    }
                 }
             }
         })

@@ -12,6 +12,7 @@ mod inspect;
 mod panicked;
 mod patience;
 mod persist;
+mod phase;
 mod reach;
 mod run;
 mod seal;

@@ -29,12 +29,11 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     pub(super) async fn commit(
         &self,
         mut tx: S::Tx,
-        entry: &StepEntry<S::Conn, A, In>,
-        sealed: &Sealed,
+        walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
         let (store, limit) = (&self.inner.store, self.limit());
-        let advance = store.advance_in(&mut tx, self.held.lease(), self.advance(entry, sealed), jobs);
+        let advance = store.advance_in(&mut tx, self.held.lease(), walk, jobs);
         match limit.once(advance).await {
             Ok(at) => limit.once(store.commit(tx)).await.map(|()| at),
             // Without a COMMIT sent, a broken connection is no doubt. It is dropped, not asked to roll back.
@@ -62,6 +61,15 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         reached: Reached,
     ) -> Result<Stepped, Error> {
         let sealed = self.seal(&reached)?;
+        self.persist_sealed(entry, reached, sealed).await
+    }
+
+    pub(super) async fn persist_sealed(
+        &mut self,
+        entry: &StepEntry<S::Conn, A, In>,
+        reached: Reached,
+        sealed: Sealed,
+    ) -> Result<Stepped, Error> {
         let mut backoff = Backoff::until(self.held.until());
         // When the first of those was sent of which nobody knows what became: the lease may be counted from there.
         let mut in_doubt = None;
@@ -124,6 +132,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             }
             Reached::Response(response) => Reach::Response(response),
         };
+        tracing::debug!(step = entry.name, ?reach, "reached");
         Stepped { step: Some(entry.name), reach, jobs }
     }
 
@@ -149,13 +158,17 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         sealer.seal(reached).map_err(|source| Error::Data { key: self.key.clone(), point, source })
     }
 
-    fn advance<'a>(&'a self, entry: &'a StepEntry<S::Conn, A, In>, sealed: &'a Sealed) -> Advance<'a> {
+    pub(super) fn advance<'a>(
+        &'a self,
+        entry: &'a StepEntry<S::Conn, A, In>,
+        sealed: &'a Sealed,
+    ) -> Advance<'a> {
         Advance {
             prev: &self.at,
             step: entry.name,
             seq: self.seq + 1,
             attempts: self.attempts,
-            first_attempt_at: self.first_attempt_at,
+            first_attempt_at: Some(self.first_attempt_at),
             to: sealed.as_to(self.inner.settings.retention),
             lease: self.inner.settings.lease,
         }

@@ -38,6 +38,8 @@ pub(super) struct RunOf<S: Store, A, In> {
     /// Of the next step.
     pub(super) attempts: i32,
     pub(super) first_attempt_at: DateTime<Utc>,
+    /// Up to this point each step has a commit of its own: a phase has failed.
+    pub(super) singly_to: i32,
 }
 
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
@@ -67,38 +69,66 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             data: claimed.data,
             attempts: claimed.attempts,
             first_attempt_at: claimed.first_attempt_at,
+            singly_to: 0,
         })
     }
 
     /// The steps before the point at which the key stands.
     pub(super) fn done(&self) -> Vec<&'static str> {
-        self.table.steps.iter().take_while(|step| !starts(step, &self.at)).map(|step| step.name).collect()
+        self.table.steps.iter().take_while(|step| !step.starts_at(&self.at)).map(|step| step.name).collect()
     }
 
-    /// Runs the next step and persists what it reached. After an error the lease is given back.
+    /// Runs the next step alone and persists what it reached. After an error the lease is given back.
     pub(super) async fn step(&mut self) -> Result<Stepped, Error> {
         let table = self.table.clone();
-        let Some(entry) = table.steps.iter().find(|step| starts(step, &self.at)) else {
-            let (key, point) = (self.key.clone(), self.at.clone());
-            return Err(Error::UnknownPoint { key, workflow: table.name.to_owned(), point });
-        };
-        let span = tracing::info_span!("step", step = entry.name, point = %self.at, attempt = self.attempts);
-        if !self.held.holds() {
-            // By the local clock alone it may still be ours: then it is given back, and else that does nothing.
-            self.give_back(None).instrument(span).await;
-            return Err(self.lost());
-        }
+        let entry = self.next(&table).await?;
         let stepped = async {
             match &entry.run {
                 Run::Atomic(run) => self.atomic(entry, run).await,
                 Run::Foreign(run) => self.foreign(entry, run).await,
             }
         };
-        let stepped = stepped.instrument(span.clone()).await;
+        let stepped = stepped.await;
+        self.ended(stepped).await
+    }
+
+    /// Runs the next steps up to the next commit, and commits what they reached: a foreign step, then the atomic ones
+    /// that share its commit. Returns what is committed. After an error the lease is given back.
+    pub(super) async fn phase(&mut self) -> Result<Vec<Stepped>, Error> {
+        let table = self.table.clone();
+        let entry = self.next(&table).await?;
+        let shares = table.shares(entry).filter(|_| self.seq + 1 > self.singly_to);
+        let stepped = match (&entry.run, shares) {
+            (Run::Atomic(run), None) => self.atomic(entry, run).await.map(|stepped| vec![stepped]),
+            (Run::Foreign(run), None) => self.foreign(entry, run).await.map(|stepped| vec![stepped]),
+            (Run::Atomic(_), Some(_)) => self.together(&table, Vec::new(), entry).await,
+            (Run::Foreign(run), Some(next)) => self.carrying(&table, entry, run, next).await,
+        };
+        self.ended(stepped).await
+    }
+
+    /// The step that goes on from here, while the lease holds.
+    async fn next<'t>(
+        &self,
+        table: &'t Table<S::Conn, A, In>,
+    ) -> Result<&'t StepEntry<S::Conn, A, In>, Error> {
+        let Some(entry) = table.from(&self.at) else {
+            let (key, point) = (self.key.clone(), self.at.clone());
+            return Err(Error::UnknownPoint { key, workflow: table.name.to_owned(), point });
+        };
+        if !self.held.holds() {
+            // By the local clock alone it may still be ours: then it is given back, and else that does nothing.
+            self.give_back(None).await;
+            return Err(self.lost());
+        }
+        Ok(entry)
+    }
+
+    async fn ended<T>(&self, stepped: Result<T, Error>) -> Result<T, Error> {
         match &stepped {
-            Ok(stepped) => tracing::debug!(parent: &span, reach = ?stepped.reach, "reached"),
-            Err(Error::LeaseLost { .. }) => tracing::warn!(parent: &span, "lease lost"),
-            Err(error) => self.give_back(Some(error)).instrument(span).await,
+            Ok(_) => {}
+            Err(Error::LeaseLost { .. }) => tracing::warn!(point = %self.at, "lease lost"),
+            Err(error) => self.give_back(Some(error)).await,
         }
         stepped
     }
@@ -115,10 +145,10 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         loop {
             let mut tx = self.limit().patiently(|| inner.store.begin()).await?;
             let outbox = Outbox::default();
-            let context = Atomic::new(&mut *tx, &*inner.app, &self.key, &self.request)
-                .with_outbox(&outbox)
-                .run_by(self.attempt(entry));
-            let reached = match caught(run(context, &self.data)).await {
+            let attempt = self.attempt(entry, self.attempts);
+            let context = Atomic::of(&mut *tx, &*inner.app, &self.key, &self.request, &outbox, attempt);
+            let span = self.span(entry, self.attempts);
+            let reached = match caught(run(context, &self.data)).instrument(span).await {
                 Ok(reached) => reached,
                 Err(stop) => {
                     self.rollback(tx).await;
@@ -134,7 +164,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             };
             let jobs = outbox.take();
             let sent = Instant::now();
-            let failed = match self.commit(tx, entry, &sealed, &jobs).await {
+            let failed = match self.commit(tx, &[self.advance(entry, &sealed)], &jobs).await {
                 Ok(at) => return Ok(self.moved(entry, reached, jobs, at, sent)),
                 Err(StoreError::LeaseLost) => return Err(self.lost()),
                 Err(error @ StoreError::InDoubt { .. }) => match self.settle(&sealed).await? {
@@ -155,21 +185,34 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         entry: &StepEntry<S::Conn, A, In>,
         run: &ForeignRun<A, In>,
     ) -> Result<Stepped, Error> {
-        let inner = self.inner.clone();
-        let context = Foreign::new(&*inner.app, &self.key, &self.request).run_by(self.attempt(entry));
-        match caught(run(context, &self.data)).await {
+        match self.call(entry, run).await {
             Ok(reached) => self.persist(entry, reached).await,
             Err(stop) => self.stopped(entry, stop).await,
         }
     }
 
+    pub(super) async fn call(
+        &self,
+        entry: &StepEntry<S::Conn, A, In>,
+        run: &ForeignRun<A, In>,
+    ) -> Result<Reached, Stop> {
+        let attempt = self.attempt(entry, self.attempts);
+        let context = Foreign::of(&*self.inner.app, &self.key, &self.request, attempt);
+        caught(run(context, &self.data)).instrument(self.span(entry, self.attempts)).await
+    }
+
     /// A step that reached nothing: its answer is final, or the key stays where it is.
-    async fn stopped(&mut self, entry: &StepEntry<S::Conn, A, In>, stop: Stop) -> Result<Stepped, Error> {
+    pub(super) async fn stopped(
+        &mut self,
+        entry: &StepEntry<S::Conn, A, In>,
+        stop: Stop,
+    ) -> Result<Stepped, Error> {
         let (key, point) = (self.key.clone(), self.at.clone());
         match stop {
             Stop::Unreadable(source) | Stop::Unwritable(source) => {
                 Err(Error::Data { key, point, source: source.into() })
             }
+            Stop::Unsealed(error) => Err(error),
             Stop::Halt(halt) => match halt.into_meaning() {
                 Meaning::Answer(response) => self.persist(entry, Reached::Response(response)).await,
                 Meaning::Retry(source) => Err(Error::Step { key, step: entry.name, point, source }),
@@ -177,13 +220,17 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         }
     }
 
-    fn attempt(&self, entry: &StepEntry<S::Conn, A, In>) -> Attempt {
+    pub(super) fn attempt(&self, entry: &StepEntry<S::Conn, A, In>, number: i32) -> Attempt {
         Attempt {
             step: entry.name,
-            number: u32::try_from(self.attempts).unwrap_or(1),
+            number: u32::try_from(number).unwrap_or(1),
             fence: self.held.lease().fence,
             effect_key: digest::effect_key(&self.seed, entry.effect_name),
         }
+    }
+
+    pub(super) fn span(&self, entry: &StepEntry<S::Conn, A, In>, attempt: i32) -> tracing::Span {
+        tracing::debug_span!("step", step = entry.name, from = entry.from, attempt)
     }
 
     pub(super) fn lost(&self) -> Error {
@@ -191,11 +238,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     }
 }
 
-fn starts<C, A, In>(step: &StepEntry<C, A, In>, point: &str) -> bool {
-    step.from == point || step.aliases.contains(&point)
-}
-
 /// Runs a step; a panic in it is an error like any other.
-async fn caught(step: impl Future<Output = Result<Reached, Stop>>) -> Result<Reached, Stop> {
+pub(super) async fn caught(step: impl Future<Output = Result<Reached, Stop>>) -> Result<Reached, Stop> {
     Panicked::catch_in(step).await.unwrap_or_else(|panicked| Err(Stop::Halt(Halt::of(panicked))))
 }
