@@ -15,6 +15,9 @@ use crate::lane::Lane;
 use crate::postgres::connection;
 use crate::writes::{Release, Writes};
 
+/// What a row takes on the wire besides its texts and bytes, at the most: ids, digests, times, and a length each.
+const FIXED: usize = 220;
+
 /// The committers of one store.
 pub(crate) struct Committers {
     pub(crate) claims: Committer<Claims>,
@@ -52,6 +55,11 @@ impl Batch for Claims {
         (&a.scope, &a.value).cmp(&(&b.scope, &b.value))
     }
 
+    fn bytes(new: &NewKey) -> usize {
+        let path = new.request_path.as_ref().map_or(0, String::len);
+        FIXED + new.scope.len() + new.value.len() + new.workflow.len() + path + new.request_params.len()
+    }
+
     async fn together(&self, new: &[NewKey]) -> Result<Answers<Self>, StoreError> {
         let Desk { lane, writes, .. } = &self.0;
         let inserted = lane.run("claiming", async |conn| match new {
@@ -79,6 +87,14 @@ impl Batch for Advances {
         a.lease.id.cmp(&b.lease.id)
     }
 
+    fn bytes(step: &OwnedAdvance) -> usize {
+        let advance = step.get();
+        let names = advance.prev.len() + advance.name().len() + advance.step.len();
+        let response =
+            advance.response().map_or(0, |(response, _)| response.headers.len() + response.body.len());
+        FIXED + names + advance.data().map_or(0, <[u8]>::len) + response
+    }
+
     async fn together(&self, steps: &[OwnedAdvance]) -> Result<Answers<Self>, StoreError> {
         let Desk { lane, writes, .. } = &self.0;
         let moved = lane.run("advancing", async |conn| match steps {
@@ -104,6 +120,10 @@ impl Batch for Releases {
 
     fn order(a: &Release, b: &Release) -> Ordering {
         a.lease.id.cmp(&b.lease.id)
+    }
+
+    fn bytes(release: &Release) -> usize {
+        FIXED + release.error.as_ref().map_or(0, String::len)
     }
 
     async fn together(&self, releases: &[Release]) -> Result<Answers<Self>, StoreError> {

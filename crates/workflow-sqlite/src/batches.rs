@@ -43,6 +43,10 @@ impl Batch for Desk {
         a.id().cmp(&b.id())
     }
 
+    fn bytes(_: &Write) -> usize {
+        0
+    }
+
     async fn together(&self, writes: &[Write]) -> Result<Vec<Result<At, StoreError>>, StoreError> {
         match self.written(writes).await {
             Ok(answers) => Ok(answers.into_iter().map(Ok).collect()),

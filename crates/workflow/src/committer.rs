@@ -35,6 +35,10 @@ pub const ROOM: usize = 1024;
 /// How many writes one batch has at the most: the first must not wait for too many others.
 pub const LARGEST_BATCH: usize = 256;
 
+/// How many bytes one batch has at the most: it fits into one TLS record, of 16 KiB. sqlx 0.9.0 leaves Nagle's algorithm on,
+/// so that a second record waits until the first is acknowledged, which the other side delays by up to 40 ms.
+pub const LARGEST_BYTES: usize = 15 * 1024;
+
 /// How long a batch may take. Without it, a wire that died in silence would hold up every run of the process.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -47,6 +51,10 @@ pub trait Batch: Send + Sync + 'static {
 
     /// By which key the writes of a batch are put in order.
     fn order(a: &Self::Write, b: &Self::Write) -> Ordering;
+
+    /// How many bytes it takes on the wire, about: a batch has no more than [`LARGEST_BYTES`], but for a single write that
+    /// is larger. 0 if there is no wire.
+    fn bytes(write: &Self::Write) -> usize;
 
     /// Writes all in one commit; an answer each, in the same order. A write whose guards match no row is answered so,
     /// and does not keep the others from being committed. Never empty; a single one is written by the plainest
@@ -84,6 +92,18 @@ struct Queue<B: Batch> {
     led: bool,
     /// Somebody writes by itself.
     alone: bool,
+}
+
+impl<B: Batch> Queue<B> {
+    /// How many of those that wait fit into one batch.
+    fn fits(&self) -> usize {
+        let mut bytes = 0;
+        let fits = self.waiting.iter().take(LARGEST_BATCH).take_while(|waiting| {
+            bytes += B::bytes(&waiting.write);
+            bytes <= LARGEST_BYTES
+        });
+        fits.count().max(1).min(self.waiting.len())
+    }
 }
 
 struct Waiting<B: Batch> {
@@ -160,8 +180,8 @@ impl<B: Batch> Shared<B> {
     /// What waits, in the order of its keys; `None` ends the leader.
     fn next_batch(&self) -> Option<Vec<Waiting<B>>> {
         let mut queue = self.queue();
-        let most = queue.waiting.len().min(LARGEST_BATCH);
-        let mut batch: Vec<_> = queue.waiting.drain(..most).collect();
+        let fits = queue.fits();
+        let mut batch: Vec<_> = queue.waiting.drain(..fits).collect();
         if batch.is_empty() {
             queue.led = false;
             return None;

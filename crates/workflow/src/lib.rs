@@ -41,7 +41,7 @@ pub use workflow::{StepInfo, Workflow};
 
 /// What goes through the seam between the runner and a store: for those who write a store.
 pub mod seam {
-    pub use crate::committer::{Batch, Committer, LARGEST_BATCH, ROOM};
+    pub use crate::committer::{Batch, Committer, LARGEST_BATCH, LARGEST_BYTES, ROOM};
     pub use crate::record::{
         Advance, Beat, Census, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position, Record, Status,
         StoredResponse, Take, Taken, To,

@@ -8,6 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use workflow::StoreError;
 use workflow::seam::{Batch, Committer};
 
+/// A key of so many thousands is a write of as many bytes.
+const LARGE: u32 = 1000;
+
 /// What a write comes to.
 pub(crate) type Answer = Result<u32, StoreError>;
 /// A write under way.
@@ -43,6 +46,11 @@ impl Batch for Desk {
 
     fn order(a: &u32, b: &u32) -> Ordering {
         a.cmp(b)
+    }
+
+    /// Large keys are large writes.
+    fn bytes(key: &u32) -> usize {
+        (*key / LARGE) as usize
     }
 
     async fn together(&self, writes: &[u32]) -> Answers {

@@ -47,6 +47,25 @@ async fn no_batch_is_larger_than_the_largest() {
 }
 
 #[tokio::test]
+async fn no_batch_has_too_many_bytes_but_for_a_single_write() {
+    let (committer, mut clerk) = opened();
+    let first = begun(&committer, 0);
+    let batch = clerk.batch().await;
+    let keys = [7_000_002, 7_000_001, 7_000_003, 20_000_000, 1];
+    let writes: Vec<_> = keys.map(|key| begun(&committer, key)).into();
+    batch.commit();
+    first.await.unwrap();
+    for expected in [&[7_000_001, 7_000_002][..], &[7_000_003], &[20_000_000], &[1]] {
+        let batch = clerk.batch().await;
+        assert_eq!(batch.keys(), expected);
+        batch.commit();
+    }
+    for answer in desk::answers(writes).await {
+        answer.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn where_there_is_no_room_the_next_write_waits_for_it() {
     let (committer, mut clerk) = opened();
     let all = u32::try_from(ROOM).unwrap() + 10;

@@ -36,6 +36,10 @@ impl Batch for Reader {
         a.cmp(b)
     }
 
+    fn bytes(_: &u32) -> usize {
+        0
+    }
+
     async fn together(&self, writes: &[u32]) -> Result<Vec<Result<u32, StoreError>>, StoreError> {
         assert!(self.0.under_way.fetch_add(1, SeqCst) < 2, "more than a batch and one who writes alone");
         assert!((1..=LARGEST_BATCH).contains(&writes.len()) && writes.is_sorted());
