@@ -36,12 +36,22 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether there are so many steps of this kind.
+    ///
+    /// # Errors
+    /// What is wrong, for who typed it.
+    pub fn check(&self) -> Result<(), String> {
+        if self.kind == Kind::Atomic5 && self.steps > MOST_ATOMIC {
+            return Err(format!("atomic5 has at most {MOST_ATOMIC} steps"));
+        }
+        Ok(())
+    }
+
     /// Of each step, whether a row of the application's is written in it.
     pub fn places(&self) -> Vec<bool> {
         match self.kind {
             Kind::Checkout => CHECKOUT.to_vec(),
-            Kind::Foreign5 => vec![false; self.steps],
-            Kind::Atomic5 => vec![false; self.steps.min(MOST_ATOMIC)],
+            Kind::Foreign5 | Kind::Atomic5 => vec![false; self.steps],
         }
     }
 

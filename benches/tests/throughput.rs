@@ -55,7 +55,7 @@ fn the_report_on_sqlite_has_every_figure() {
 
 #[test]
 fn the_number_of_steps_is_the_number_of_commits() {
-    let arguments = ["--store", "sqlite", "--workload", "atomic5", "--steps", "100", "--in-flight", "1"];
+    let arguments = ["--store", "sqlite", "--workload", "foreign5", "--steps", "100", "--in-flight", "1"];
     let arguments = [&arguments[..], &["--seconds", "0.2", "--rounds", "1", "--floor", "--json"]].concat();
     let report = last_line(&throughput().args(arguments).output().unwrap());
     assert_eq!(report["steps"], 100);
@@ -75,4 +75,12 @@ fn nothing_is_reported_of_a_server_that_could_lose_a_commit() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty(), "{err}");
     assert!(err.contains("fsync is off") || err.contains("synchronous_commit is off"), "{err}");
+}
+
+#[test]
+fn more_atomic_steps_than_there_are_are_refused() {
+    let arguments = ["--store", "sqlite", "--workload", "atomic5", "--steps", "11"];
+    let output = throughput().args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("atomic5 has at most 10 steps"));
 }

@@ -10,7 +10,8 @@ use benches::lane::{Done, Lane};
 use benches::stage::{Setting, Stage};
 use benches::worker;
 use benches::workload::Workload;
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
@@ -84,7 +85,11 @@ impl Which {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    if let Err(wrong) = args.workload.check() {
+        Args::command().error(ErrorKind::ValueValidation, wrong).exit();
+    }
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut text = error.to_string();
