@@ -1,4 +1,5 @@
-//! What the benchmarks share: databases with their durability switched on, the work that is measured, what counts it, and
+//! What the benchmarks share: databases with their durability switched on, the work that is measured, what counts it,
+//! and
 //! the floors that it is held against.
 
 pub mod orders;

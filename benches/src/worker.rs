@@ -1,4 +1,5 @@
-//! The worker: a process of its own that runs the workload over the real runner, a round whenever it is told to. What it
+//! The worker: a process of its own that runs the workload over the real runner, a round whenever it is told to. What
+//! it
 //! spends is then its own, whatever else is measured beside it.
 
 use std::fs::File;
@@ -36,7 +37,8 @@ pub async fn work(url: &str, workload: Workload, in_flight: usize) -> Result<(),
     }
 }
 
-/// As users have it: formatted, from `info` on unless `RUST_LOG` says else; where it goes is not part of the measurement.
+/// As users have it: formatted, from `info` on unless `RUST_LOG` says else; where it goes is not part of the
+/// measurement.
 fn log() -> Result<(), Failure> {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
     let nowhere = File::options().write(true).open("/dev/null")?;

@@ -28,7 +28,8 @@ impl App {
     }
 }
 
-/// How many steps [`foreign`] and [`atomic`] have. A workflow is named by a function, and a function that is asked again
+/// How many steps [`foreign`] and [`atomic`] have. A workflow is named by a function, and a function that is asked
+/// again
 /// must say the same: a process measures one length.
 static LENGTH: OnceLock<usize> = OnceLock::new();
 

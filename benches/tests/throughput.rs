@@ -46,7 +46,8 @@ fn the_report_on_sqlite_has_every_figure() {
         assert!(report[floor].as_f64().unwrap() > 0.0, "{floor}: {report}");
     }
     assert!(report["runs_per_s"].as_f64().unwrap() > 0.0);
-    // What is counted from outside is what the floors are made of: six writes, each in a commit of its own, or all in one.
+    // What is counted from outside is what the floors are made of: six writes, each in a commit of its own, or all in
+    // one.
     let commits = |floor: &str| report["floors"][floor]["commits_per_run"].as_f64().unwrap();
     assert!((commits("separate") - 6.0).abs() < 0.01, "{report}");
     assert!((commits("one_commit") - 1.0).abs() < 0.01, "{report}");

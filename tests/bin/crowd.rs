@@ -1,6 +1,8 @@
 //! One process of the crowd: runs every key of a list, in an order of its own, until each has its response, and prints
-//! the responses. It says when it is ready, and begins at the next line that it reads. Arguments: the database's URL, this process's number, how many keys, how many at once, the lease in
-//! milliseconds. Number 0 is frozen for a while by whoever started it. What is an error here, a run's or its own, ends it with a failure.
+//! the responses. It says when it is ready, and begins at the next line that it reads. Arguments: the database's URL,
+//! this process's number, how many keys, how many at once, the lease in
+//! milliseconds. Number 0 is frozen for a while by whoever started it. What is an error here, a run's or its own, ends
+//! it with a failure.
 
 use std::error::Error as Wrong;
 use std::time::Duration;
@@ -46,7 +48,8 @@ impl RecoveryPoint for Packed {
     const NAME: &'static str = "packed";
 }
 
-/// Of each pool. A connection costs more than many runs: they are made before the crowd is let in. Whoever is frozen may
+/// Of each pool. A connection costs more than many runs: they are made before the crowd is let in. Whoever is frozen
+/// may
 /// keep a row locked by each of its own, and a connection of every other waits for that.
 fn connections(me: usize) -> u32 {
     if me == 0 { 2 } else { 10 }

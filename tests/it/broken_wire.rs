@@ -79,7 +79,8 @@ async fn a_commit_whose_wire_breaks_is_settled_and_happens_once() {
         for (at, bytes) in COMMITS {
             let store = Postgres::connect(&proxy.url, Options::default().pool_size(4)).await.unwrap();
             let calls = Arc::new(Calls::default());
-            // A call that is not answered within five seconds is in doubt: then there is lease enough left to settle it.
+            // A call that is not answered within five seconds is in doubt: then there is lease enough left to settle
+            // it.
             let runner = Runner::builder(store, calls.clone()).with(counting).lease(Duration::from_secs(10));
             let runner = runner.patience(Duration::from_secs(20));
             let runner = runner.build().unwrap();

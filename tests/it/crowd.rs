@@ -1,6 +1,7 @@
 //! Several processes want the same keys at the same time: each key is run once, by one of them, without a deadlock.
 //!
-//! How many is for the environment to say: `CROWD_KEYS`, `CROWD_AT_ONCE` (of each process), `CROWD_LEASE_MS`. A machine on
+//! How many is for the environment to say: `CROWD_KEYS`, `CROWD_AT_ONCE` (of each process), `CROWD_LEASE_MS`. A machine
+//! on
 //! which a run waits longer for a connection than its lease lasts is too small for what was asked of it.
 
 use std::io::{Read, Write};

@@ -9,7 +9,8 @@ use clap::Parser;
 
 /// Reads points from standard input and draws a chart as SVG.
 ///
-/// A line is a point: {"series": "ours", "x": 16, "y": 4100, "low": 3900, "high": 4200}; low and high may be left out. Of bars,
+/// A line is a point: {"series": "ours", "x": 16, "y": 4100, "low": 3900, "high": 4200}; low and high may be left out.
+/// Of bars,
 /// x is a name.
 #[derive(Parser)]
 struct Args {

@@ -27,9 +27,12 @@ A PostgreSQL for one measurement, which counts statements too:
 
 /// Runs a workflow as often as it will go, and says how many runs a second that is and what each costs.
 ///
-/// The work: a request of 500 bytes of JSON, steps that do nothing but reach their points, a response of 100 bytes, through
-/// the real runner with its usual settings. So many runs are in flight at any time, each with a fresh key. After a second
-/// of warm-up the time is divided into rounds; a figure is the median of the rounds. Nothing is reported of a database that
+/// The work: a request of 500 bytes of JSON, steps that do nothing but reach their points, a response of 100 bytes,
+/// through
+/// the real runner with its usual settings. So many runs are in flight at any time, each with a fresh key. After a
+/// second
+/// of warm-up the time is divided into rounds; a figure is the median of the rounds. Nothing is reported of a database
+/// that
 /// could lose what it has acknowledged.
 ///
 /// PostgreSQL is named by `DATABASE_URL`. Databases of its own are made there and dropped; nothing else must run on it.
@@ -56,7 +59,8 @@ struct Args {
     /// How many processes work on the same tables (PostgreSQL alone).
     #[arg(long, value_name = "P", default_value_t = 1)]
     processes: usize,
-    /// Measure the floors too, in turn with ours: the least SQL by hand that still keeps the guards, with each write in a
+    /// Measure the floors too, in turn with ours: the least SQL by hand that still keeps the guards, with each write in
+    /// a
     /// commit of its own (separate), with whatever writes there are in one commit (group), and with a whole run in one
     /// commit.
     #[arg(long)]
@@ -104,7 +108,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A worker has the runtime that users have. The floors have one thread: they have too little to do for two, which would
+/// A worker has the runtime that users have. The floors have one thread: they have too little to do for two, which
+/// would
 /// wake each other at every write.
 fn run(args: &Args) -> Result<(), Failure> {
     match args.store {

@@ -1,4 +1,5 @@
-//! Charts as SVG: points from JSON lines in, one picture out, the same for the same points. Nothing is asked of the machine:
+//! Charts as SVG: points from JSON lines in, one picture out, the same for the same points. Nothing is asked of the
+//! machine:
 //! text is text, in whatever font the reader has.
 
 mod axis;

@@ -1,4 +1,5 @@
-//! The floors: the least SQL by hand that still keeps the guards, with the same data and as fast as it will go. They have
+//! The floors: the least SQL by hand that still keeps the guards, with the same data and as fast as it will go. They
+//! have
 //! no runner, no types and no recovery; what they cost is what the databases cost.
 
 pub mod pool;

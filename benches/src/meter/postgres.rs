@@ -46,7 +46,8 @@ impl PostgresMeter {
         sqlx::query("CHECKPOINT").execute(&mut self.conn).await.map(drop)
     }
 
-    /// What is counted at once, as it stands now. The log and the transactions are the whole server's: nothing else must
+    /// What is counted at once, as it stands now. The log and the transactions are the whole server's: nothing else
+    /// must
     /// run on it.
     ///
     /// # Errors

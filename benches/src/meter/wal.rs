@@ -1,4 +1,5 @@
-//! SQLite's WAL from the outside. The index (`-shm`) begins with a header that every commit writes; its layout is part of
+//! SQLite's WAL from the outside. The index (`-shm`) begins with a header that every commit writes; its layout is part
+//! of
 //! the file format ("WAL-Index Format" of SQLite's documentation).
 
 use std::fs::File;
@@ -109,7 +110,8 @@ impl Watch {
     }
 }
 
-/// How many frames were written between two looks. If the log has begun anew, the frames that the new generation has not
+/// How many frames were written between two looks. If the log has begun anew, the frames that the new generation has
+/// not
 /// overwritten yet still show where the old one ended.
 fn written(log: &File, last: Index, now: Index) -> io::Result<u64> {
     if now.salt == last.salt {

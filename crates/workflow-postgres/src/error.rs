@@ -6,7 +6,8 @@ use workflow::StoreError;
 /// SQLSTATE classes that pass: insufficient resources, operator intervention.
 const PASSING_CLASSES: [&str; 2] = ["53", "57"];
 
-/// Single codes that pass: serialization failure, deadlock, lock timeout, idle-in-transaction and transaction timeout, a
+/// Single codes that pass: serialization failure, deadlock, lock timeout, idle-in-transaction and transaction timeout,
+/// a
 /// server that is read-only because it is not the primary any more, and a prepared statement that a pooler has lost.
 const PASSING: [&str; 7] = ["40001", "40P01", "55P03", "25P03", "25P04", "25006", "26000"];
 

@@ -8,13 +8,15 @@ use workflow::StoreError;
 
 use crate::error::{committing, harmless, is_answered};
 
-/// What a batch's connection is told, and no other. A statement that was planned while the tables were small would go on
+/// What a batch's connection is told, and no other. A statement that was planned while the tables were small would go
+/// on
 /// reading all of them for a batch, however large they become: it is told to use the indexes. A row that is locked does
 /// not hold up its batch for longer than this; it is waited for alone, elsewhere.
 const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = '250ms'";
 
-/// The connections, while nobody uses them: one for batches, one for who writes alone. A write that failed, or was given
+/// The connections, while nobody uses them: one for batches, one for who writes alone. A write that failed, or was
+/// given
 /// up, has closed its connection.
 pub(crate) struct Lane {
     pool: PgPool,

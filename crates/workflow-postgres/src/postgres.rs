@@ -162,7 +162,8 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// A connection that is closed, unless its statements were answered. A caller that gave up left a wire that may be dead:
+/// A connection that is closed, unless its statements were answered. A caller that gave up left a wire that may be
+/// dead:
 /// the pool would take it back only after a ping, for whose answer it waits for ever.
 pub(crate) struct Conn {
     conn: PoolConnection<sqlx::Postgres>,

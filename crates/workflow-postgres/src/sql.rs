@@ -123,7 +123,8 @@ statements! {
         WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
         RETURNING t";
 
-    /// Many keys, each by one point or to its response (where there is a code). It takes the rows as the arrays have them.
+    /// Many keys, each by one point or to its response (where there is a code). It takes the rows as the arrays have
+    /// them.
     advance_batch = "
         WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
             UPDATE {prefix}idempotency_keys AS k SET
@@ -153,7 +154,8 @@ statements! {
         )
         SELECT n, t FROM moved";
 
-    /// One key by several points inside the steps' transaction, which must still be the one that `Tx::begin` has marked.
+    /// One key by several points inside the steps' transaction, which must still be the one that `Tx::begin` has
+    /// marked.
     walk = "
         WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
             UPDATE {prefix}idempotency_keys SET

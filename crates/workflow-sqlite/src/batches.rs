@@ -90,7 +90,7 @@ impl Desk {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::task::{Context, Waker};
     use std::time::Instant;
 
@@ -114,7 +114,7 @@ mod tests {
         (dir, store, desk)
     }
 
-    fn new_key(value: &str) -> NewKey {
+    pub(crate) fn new_key(value: &str) -> NewKey {
         NewKey {
             id: Uuid::now_v7(),
             claim_id: Uuid::new_v4(),

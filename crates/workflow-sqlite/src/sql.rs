@@ -149,7 +149,8 @@ statements! {
     answered = "SELECT json_group_array(at ORDER BY place) FROM workflow_answers WHERE place < $1";
 
     /// One move from the first point of a walk to the last, or to the response (where there is a code), and the first
-    /// point's own row, where it has one; the others' rows are `points`. In one trip to the connection's thread, and only if the mark of
+    /// point's own row, where it has one; the others' rows are `points`. In one trip to the connection's thread, and
+    /// only if the mark of
     /// the transaction is still there: see `tx.rs`.
     walk = "
         RELEASE workflow;

@@ -32,7 +32,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const OPEN_TRIES: u32 = 100;
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection, and the one writer's place, is waited for: well under a lease, so that a full pool is tried again in time.
+/// How long a connection, and the one writer's place, is waited for: well under a lease, so that a full pool is tried
+/// again in time.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The store in an SQLite file: for one process, or several on one host. Cheap to clone.

@@ -82,7 +82,8 @@ impl Tx {
         }
     }
 
-    /// Whether sqlx, too, sees the transaction that was begun, and none within it: else its COMMIT would commit nothing.
+    /// Whether sqlx, too, sees the transaction that was begun, and none within it: else its COMMIT would commit
+    /// nothing.
     fn is_at_the_top(&self) -> bool {
         Manager::get_transaction_depth(&self.conn) == 1
     }

@@ -224,37 +224,19 @@ mod tests {
 
     use super::*;
     use crate::Sqlite;
+    use crate::batches::tests::new_key;
 
     const TTL: Duration = Duration::from_secs(60);
 
     /// More points than one statement takes.
     const POINTS: i32 = 300;
 
-    fn new_key() -> NewKey {
-        NewKey {
-            id: Uuid::now_v7(),
-            claim_id: Uuid::new_v4(),
-            scope: "tenant".into(),
-            value: "k".into(),
-            workflow: "checkout".into(),
-            version: 3,
-            digest: [7; 32],
-            digest_version: 1,
-            effect_seed: [8; 32],
-            generation: 0,
-            request_method: None,
-            request_path: None,
-            request_params: b"{}".to_vec(),
-            lease: TTL,
-        }
-    }
-
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_walk_is_one_move_and_a_row_for_each_of_its_points() {
         let dir = tempfile::tempdir().unwrap();
         let store =
             Sqlite::open(&format!("sqlite://{}", dir.path().join("test.db").display())).await.unwrap();
-        let new = new_key();
+        let new = new_key("k");
         let claimed = store.insert(&new).await.unwrap().unwrap();
         let lease = Lease { id: new.id, fence: 1 };
         let response = StoredResponse { code: 201, headers: b"[]".to_vec(), body: b"done".to_vec() };

@@ -24,7 +24,8 @@ pub mod last {
 
 /// A workflow that is being written: it stands at the recovery point `At`.
 ///
-/// [`build`](Builder::build) takes only a builder that stands at a [`Response`](crate::Response). The order of the steps and the data that they
+/// [`build`](Builder::build) takes only a builder that stands at a [`Response`](crate::Response). The order of the
+/// steps and the data that they
 /// hand on are checked by the compiler; names are checked when the runner is built.
 pub struct Builder<C, A, In, At, Last = last::Nothing> {
     name: &'static str,

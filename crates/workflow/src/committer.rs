@@ -1,10 +1,13 @@
 //! Group commit: whatever waits while one batch is written is the next batch.
 //!
 //! # States
-//! Who finds nothing under way writes **alone**, at once, in the task that asked for it. What comes meanwhile is **waiting**
+//! Who finds nothing under way writes **alone**, at once, in the task that asked for it. What comes meanwhile is
+//! **waiting**
 //! in the queue, then **in a batch**, then **answered**. Batches are written by a leader, a task that the first waiting
-//! write starts and that ends when the queue is empty. It waits neither for a timer nor for who writes alone, on another
-//! connection. Batches are written one after the other, each in the order of its keys, so that two processes never wait for
+//! write starts and that ends when the queue is empty. It waits neither for a timer nor for who writes alone, on
+//! another
+//! connection. Batches are written one after the other, each in the order of its keys, so that two processes never wait
+//! for
 //! each other's rows in a circle.
 //!
 //! # What if
@@ -35,7 +38,8 @@ pub const ROOM: usize = 1024;
 /// How many writes one batch has at the most: the first must not wait for too many others.
 pub const LARGEST_BATCH: usize = 256;
 
-/// How many bytes one batch has at the most: it fits into one TLS record, of 16 KiB. sqlx 0.9.0 leaves Nagle's algorithm on,
+/// How many bytes one batch has at the most: it fits into one TLS record, of 16 KiB. sqlx 0.9.0 leaves Nagle's
+/// algorithm on,
 /// so that a second record waits until the first is acknowledged, which the other side delays by up to 40 ms.
 pub const LARGEST_BYTES: usize = 15 * 1024;
 
@@ -52,7 +56,8 @@ pub trait Batch: Send + Sync + 'static {
     /// By which key the writes of a batch are put in order.
     fn order(a: &Self::Write, b: &Self::Write) -> Ordering;
 
-    /// How many bytes it takes on the wire, about: a batch has no more than [`LARGEST_BYTES`], but for a single write that
+    /// How many bytes it takes on the wire, about: a batch has no more than [`LARGEST_BYTES`], but for a single write
+    /// that
     /// is larger. 0 if there is no wire.
     fn bytes(write: &Self::Write) -> usize;
 

@@ -16,7 +16,8 @@ use crate::{BoxError, Key};
 /// A database that keeps keys, points and staged jobs.
 ///
 /// Time is the database's clock. A store never selects a row first and then updates it: each write carries its
-/// guards in its own `WHERE`. Every method is one commit, but for those that take the transaction. A commit may be shared
+/// guards in its own `WHERE`. Every method is one commit, but for those that take the transaction. A commit may be
+/// shared
 /// with other calls ([`Committer`](crate::seam::Committer)).
 ///
 /// # Cancel safety
@@ -46,11 +47,13 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// the jobs, inside the steps' transaction, after all that the steps wrote. Returns when the next step's first
     /// attempt is recorded. Each advance but the first starts where the one before has ended; there is at least one.
     ///
-    /// Fails with [`StoreError::Refused`] if the transaction that was begun is not open any more: the step has ended it,
+    /// Fails with [`StoreError::Refused`] if the transaction that was begun is not open any more: the step has ended
+    /// it,
     /// and what is written now would be a commit of its own.
     ///
     /// Fails with [`StoreError::LeaseLost`] unless exactly this lease, at exactly the first previous point, is
-    /// `running`; a lease that ran out and was not taken is still this one. Whatever was reached, the response included,
+    /// `running`; a lease that ran out and was not taken is still this one. Whatever was reached, the response
+    /// included,
     /// gets a row of its own in the journal.
     fn advance_in(
         &self,
@@ -66,7 +69,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Rolls back. Failing to is no harm: the database does it when the connection is gone.
     fn rollback(&self, tx: Self::Tx) -> impl Future<Output = ()> + Send;
 
-    /// The same as [`advance_in`](Self::advance_in) for one step, without a transaction that anybody else writes in: for
+    /// The same as [`advance_in`](Self::advance_in) for one step, without a transaction that anybody else writes in:
+    /// for
     /// foreign steps and final answers.
     fn advance(
         &self,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::point::FINISHED;
-use crate::step::Run;
+use crate::step::{AtomicRun, Run};
 
 /// A workflow: named steps mapped to the recovery points of a key.
 ///
@@ -31,6 +31,9 @@ pub(crate) struct StepEntry<C, A, In> {
     pub(crate) run: Run<C, A, In>,
 }
 
+/// A step that is known to be atomic, with how it runs.
+pub(crate) type AtomicEntry<'t, C, A, In> = (&'t StepEntry<C, A, In>, &'t AtomicRun<C, A, In>);
+
 impl<C, A, In> Table<C, A, In> {
     /// The step that goes on from a point.
     pub(crate) fn from(&self, point: &str) -> Option<&StepEntry<C, A, In>> {
@@ -38,10 +41,11 @@ impl<C, A, In> Table<C, A, In> {
     }
 
     /// The step that shares the commit of this one: the next one, if it is atomic and neither asks for its own.
-    pub(crate) fn shares(&self, step: &StepEntry<C, A, In>) -> Option<&StepEntry<C, A, In>> {
+    pub(crate) fn shares(&self, step: &StepEntry<C, A, In>) -> Option<AtomicEntry<'_, C, A, In>> {
         let [reached] = step.reaches[..] else { return None };
         let next = self.from(reached)?;
-        (!step.checkpoint && !next.checkpoint && !next.is_foreign()).then_some(next)
+        let Run::Atomic(run) = &next.run else { return None };
+        (!step.checkpoint && !next.checkpoint).then_some((next, run))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The claim: by insert, else by compare-and-set. The look between the two decides nothing but what to answer where there
+//! The claim: by insert, else by compare-and-set. The look between the two decides nothing but what to answer where
+//! there
 //! is nothing to claim: a finished key costs no second write, and a row that only looked free is still guarded.
 
 use std::any::TypeId;

@@ -26,7 +26,23 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         Limit { call: self.inner.settings.call_limit(), until: self.held.until() }
     }
 
-    pub(super) async fn commit(
+    /// Commits what was reached, the last of it `last`, and settles a doubt. The inner error: nothing of it has
+    /// happened, and the key is still ours.
+    pub(super) async fn committed(
+        &self,
+        tx: S::Tx,
+        walk: &[Advance<'_>],
+        jobs: &[StagedJob],
+        last: &Sealed,
+    ) -> Result<Result<DateTime<Utc>, StoreError>, Error> {
+        match self.commit(tx, walk, jobs).await {
+            Err(StoreError::LeaseLost) => Err(self.lost()),
+            Err(error @ StoreError::InDoubt { .. }) => Ok(self.settle(last).await?.ok_or(error)),
+            committed => Ok(committed),
+        }
+    }
+
+    async fn commit(
         &self,
         mut tx: S::Tx,
         walk: &[Advance<'_>],
@@ -99,7 +115,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
 
     /// Whether an advance whose reply was lost has happened: the row is read under its lock, so that whoever was
     /// about to commit it has done so or never will. `None`: it has not, and the key is still ours.
-    pub(super) async fn settle(&self, sealed: &Sealed) -> Result<Option<DateTime<Utc>>, Error> {
+    async fn settle(&self, sealed: &Sealed) -> Result<Option<DateTime<Utc>>, Error> {
         let lease = self.held.lease();
         let found = self.limit().patiently(|| self.inner.store.settle(lease)).await?;
         let Some(found) = found.filter(|found| found.fence == lease.fence) else { return Err(self.lost()) };

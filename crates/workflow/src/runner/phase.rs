@@ -15,8 +15,8 @@ use crate::context::Atomic;
 use crate::outbox::{Outbox, StagedJob};
 use crate::outcome::Reached;
 use crate::record::Advance;
-use crate::step::{ForeignRun, Run, Stop};
-use crate::workflow::{StepEntry, Table};
+use crate::step::{ForeignRun, Stop};
+use crate::workflow::{AtomicEntry, StepEntry, Table};
 use crate::{Error, RecoveryPoint, Store, StoreError};
 
 use super::patience::{Backoff, Limit};
@@ -46,7 +46,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         table: &'t Table<S::Conn, A, In>,
         entry: &'t StepEntry<S::Conn, A, In>,
         run: &ForeignRun<A, In>,
-        next: &'t StepEntry<S::Conn, A, In>,
+        next: AtomicEntry<'t, S::Conn, A, In>,
     ) -> Result<Vec<Stepped>, Error> {
         let reached = match self.call(entry, run).await {
             Ok(reached) => reached,
@@ -62,7 +62,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         &mut self,
         table: &'t Table<S::Conn, A, In>,
         mut legs: Legs<'t, S::Conn, A, In>,
-        first: &'t StepEntry<S::Conn, A, In>,
+        first: AtomicEntry<'t, S::Conn, A, In>,
     ) -> Result<Vec<Stepped>, Error> {
         let carried = legs.len();
         let mut tx = match self.begin(carried > 0).await {
@@ -74,8 +74,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             Err(error) => return Err(error.into()),
         };
         let mut next = Some(first);
-        while let Some(entry) = next {
-            match self.within(&mut tx, entry, &legs).await {
+        while let Some((entry, run)) = next {
+            match self.within(&mut tx, (entry, run), &legs).await {
                 Ok(leg) => legs.push(leg),
                 Err(stop) => {
                     self.rollback(tx).await;
@@ -99,10 +99,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     async fn within<'t>(
         &self,
         tx: &mut S::Tx,
-        entry: &'t StepEntry<S::Conn, A, In>,
+        (entry, run): AtomicEntry<'t, S::Conn, A, In>,
         before: &[Leg<'t, S::Conn, A, In>],
     ) -> Result<Leg<'t, S::Conn, A, In>, Stop> {
-        let Run::Atomic(run) = &entry.run else { unreachable!("only atomic steps share a transaction") };
         // The first attempt of a step within the phase is recorded together with its point.
         let attempts = if before.is_empty() { self.attempts } else { 1 };
         let data = match before.last().map(|leg| &leg.reached) {
@@ -123,19 +122,12 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         mut legs: Legs<'t, S::Conn, A, In>,
         carried: usize,
     ) -> Result<Vec<Stepped>, Error> {
+        let Some(last) = legs.last() else { return Ok(Vec::new()) };
         let jobs: Vec<StagedJob> = legs.iter().flat_map(|leg| leg.jobs.clone()).collect();
         let sent = Instant::now();
-        let failed = match self.commit(tx, &self.walk(&legs), &jobs).await {
+        let failed = match self.committed(tx, &self.walk(&legs), &jobs, &last.sealed).await? {
             Ok(at) => return Ok(self.moved_together(legs, at, sent)),
-            Err(StoreError::LeaseLost) => return Err(self.lost()),
-            Err(error @ StoreError::InDoubt { .. }) => match legs.last() {
-                Some(last) => match self.settle(&last.sealed).await? {
-                    Some(at) => return Ok(self.moved_together(legs, at, sent)),
-                    None => error,
-                },
-                None => error,
-            },
-            Err(error) => error,
+            Err(failed) => failed,
         };
         // Nothing of the phase has happened.
         self.singly_to = self.number(&legs);

@@ -15,7 +15,7 @@ use crate::outbox::Outbox;
 use crate::outcome::Reached;
 use crate::step::{AtomicRun, ForeignRun, Run, Stop};
 use crate::workflow::{StepEntry, Table};
-use crate::{BoxError, Error, Halt, Key, Meaning, RecoveryPoint, STARTED, Store, StoreError, digest};
+use crate::{BoxError, Error, Halt, Key, Meaning, RecoveryPoint, STARTED, Store, digest};
 
 use super::Inner;
 use super::claim::Claimed;
@@ -82,13 +82,10 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     pub(super) async fn step(&mut self) -> Result<Stepped, Error> {
         let table = self.table.clone();
         let entry = self.next(&table).await?;
-        let stepped = async {
-            match &entry.run {
-                Run::Atomic(run) => self.atomic(entry, run).await,
-                Run::Foreign(run) => self.foreign(entry, run).await,
-            }
+        let stepped = match &entry.run {
+            Run::Atomic(run) => self.atomic(entry, run).await,
+            Run::Foreign(run) => self.foreign(entry, run).await,
         };
-        let stepped = stepped.await;
         self.ended(stepped).await
     }
 
@@ -101,7 +98,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let stepped = match (&entry.run, shares) {
             (Run::Atomic(run), None) => self.atomic(entry, run).await.map(|stepped| vec![stepped]),
             (Run::Foreign(run), None) => self.foreign(entry, run).await.map(|stepped| vec![stepped]),
-            (Run::Atomic(_), Some(_)) => self.together(&table, Vec::new(), entry).await,
+            (Run::Atomic(run), Some(_)) => self.together(&table, Vec::new(), (entry, run)).await,
             (Run::Foreign(run), Some(next)) => self.carrying(&table, entry, run, next).await,
         };
         self.ended(stepped).await
@@ -164,14 +161,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             };
             let jobs = outbox.take();
             let sent = Instant::now();
-            let failed = match self.commit(tx, &[self.advance(entry, &sealed)], &jobs).await {
+            let failed = match self.committed(tx, &[self.advance(entry, &sealed)], &jobs, &sealed).await? {
                 Ok(at) => return Ok(self.moved(entry, reached, jobs, at, sent)),
-                Err(StoreError::LeaseLost) => return Err(self.lost()),
-                Err(error @ StoreError::InDoubt { .. }) => match self.settle(&sealed).await? {
-                    Some(at) => return Ok(self.moved(entry, reached, jobs, at, sent)),
-                    None => error,
-                },
-                Err(error) => error,
+                Err(failed) => failed,
             };
             // Nothing of the step has happened: it runs again, as a further attempt.
             backoff.after(failed).await?;
