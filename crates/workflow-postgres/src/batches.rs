@@ -60,6 +60,10 @@ impl Batch for Claims {
         FIXED + new.scope.len() + new.value.len() + new.workflow.len() + path + new.request_params.len()
     }
 
+    fn largest_bytes(&self) -> usize {
+        self.0.lane.largest_bytes()
+    }
+
     async fn together(&self, new: &[NewKey]) -> Result<Answers<Self>, StoreError> {
         let Desk { lane, writes, .. } = &self.0;
         let inserted = lane.run("claiming", async |conn| match new {
@@ -95,6 +99,10 @@ impl Batch for Advances {
         FIXED + names + advance.data().map_or(0, <[u8]>::len) + response
     }
 
+    fn largest_bytes(&self) -> usize {
+        self.0.lane.largest_bytes()
+    }
+
     async fn together(&self, steps: &[OwnedAdvance]) -> Result<Answers<Self>, StoreError> {
         let Desk { lane, writes, .. } = &self.0;
         let moved = lane.run("advancing", async |conn| match steps {
@@ -124,6 +132,10 @@ impl Batch for Releases {
 
     fn bytes(release: &Release) -> usize {
         FIXED + release.error.as_ref().map_or(0, String::len)
+    }
+
+    fn largest_bytes(&self) -> usize {
+        self.0.lane.largest_bytes()
     }
 
     async fn together(&self, releases: &[Release]) -> Result<Answers<Self>, StoreError> {

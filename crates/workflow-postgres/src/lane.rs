@@ -3,8 +3,10 @@
 use std::ops::AsyncFnOnce;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use sqlx::postgres::PgSslMode;
 use sqlx::{PgConnection, PgPool};
 use workflow::StoreError;
+use workflow::seam::LARGEST_BYTES;
 
 use crate::error::{committing, harmless, is_answered};
 
@@ -14,6 +16,10 @@ use crate::error::{committing, harmless, is_answered};
 /// not hold up its batch for longer than this; it is waited for alone, elsewhere.
 const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = '250ms'";
+
+/// What fits into one TLS record, of 16 KiB. sqlx 0.9.0 leaves Nagle's algorithm on, so that a second record waits until
+/// the first is acknowledged, which the other side delays by up to 40 ms.
+const ONE_RECORD: usize = 15 * 1024;
 
 /// The connections, while nobody uses them: one for batches, one for who writes alone. A write that failed, or was
 /// given
@@ -27,6 +33,14 @@ impl Lane {
     /// A lane with the connections of this pool: they are taken out of it.
     pub(crate) fn new(pool: PgPool) -> Self {
         Self { pool, idle: Mutex::default() }
+    }
+
+    /// How many bytes one statement should have at the most.
+    pub(crate) fn largest_bytes(&self) -> usize {
+        let connect = self.pool.connect_options();
+        let never_tls =
+            connect.get_socket().is_some() || matches!(connect.get_ssl_mode(), PgSslMode::Disable);
+        if never_tls { LARGEST_BYTES } else { ONE_RECORD }
     }
 
     /// Runs statements of which the last commits.

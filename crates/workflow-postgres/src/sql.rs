@@ -1,5 +1,9 @@
 //! All statements. `{prefix}` and `{now}` are filled in once, in `names.rs`; `$1` is the clock's offset wherever
 //! `{now}` stands. The SQLite store has the same file, statement by statement.
+//!
+//! Arrays become rows by one `unnest` a column in a select list, which goes through them side by side. `unnest` of many
+//! arrays at once stores each of them first: three times the work. No other function stands beside them: the planner takes
+//! arrays for short, and others for long, and would read the whole table first.
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
@@ -34,10 +38,12 @@ statements! {
         SELECT a.id, a.scope, a.value, a.workflow, a.version, a.digest, a.digest_version, a.effect_seed, a.generation,
             a.method, a.path, a.params, a.claim_id, 'started', 'running', 1, 1,
             1, t, t, t, t, t + a.ttl * interval '1 microsecond'
-        FROM (SELECT {now} AS t) AS clock, unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int4[],
-            $7::bytea[], $8::int2[], $9::bytea[], $10::int4[], $11::text[], $12::text[], $13::bytea[], $14::uuid[],
-            $15::int8[]) AS a (id, scope, value, workflow, version, digest, digest_version, effect_seed, generation,
-            method, path, params, claim_id, ttl)
+        FROM (SELECT {now} AS t) AS clock, (
+            SELECT unnest($2::uuid[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::int4[]),
+                unnest($7::bytea[]), unnest($8::int2[]), unnest($9::bytea[]), unnest($10::int4[]), unnest($11::text[]),
+                unnest($12::text[]), unnest($13::bytea[]), unnest($14::uuid[]), unnest($15::int8[])
+            ) AS a (id, scope, value, workflow, version, digest, digest_version, effect_seed, generation, method, path,
+                params, claim_id, ttl)
         ON CONFLICT (scope, idempotency_key) DO NOTHING
         RETURNING id, first_attempt_at";
 
@@ -140,10 +146,13 @@ statements! {
                 first_attempt_at = CASE WHEN a.code IS NULL THEN t ELSE coalesce(a.first_attempt_at, t) END,
                 finished_by = CASE WHEN a.code IS NOT NULL THEN a.step END,
                 last_error = NULL
-            FROM clock, unnest($2::uuid[], $3::int8[], $4::text[], $5::text[], $6::int8[], $7::int4[], $8::bytea[],
-                $9::text[], $10::int4[], $11::timestamptz[], $12::int4[], $13::bytea[], $14::bytea[], $15::int8[])
-                WITH ORDINALITY AS a (id, fence, prev, name, ttl, seq, data, step, attempts, first_attempt_at, code,
-                headers, body, kept, n)
+            FROM clock, (
+                SELECT unnest($2::uuid[]), unnest($3::int8[]), unnest($4::text[]), unnest($5::text[]),
+                    unnest($6::int8[]), unnest($7::int4[]), unnest($8::bytea[]), unnest($9::text[]),
+                    unnest($10::int4[]), unnest($11::timestamptz[]), unnest($12::int4[]), unnest($13::bytea[]),
+                    unnest($14::bytea[]), unnest($15::int8[]), unnest($16::int4[])
+                ) AS a (id, fence, prev, name, ttl, seq, data, step, attempts, first_attempt_at, code, headers, body,
+                    kept, n)
             WHERE k.id = a.id AND k.fence = a.fence AND k.recovery_point = a.prev AND k.status = 'running'
             RETURNING k.id, a.fence, a.name, a.seq, a.data, a.step, a.attempts, a.first_attempt_at, a.code, a.n, t
         ), point AS (
@@ -178,8 +187,10 @@ statements! {
             INSERT INTO {prefix}recovery_points
                 (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
             SELECT id, p.seq, p.name, p.data, p.step, p.attempts, coalesce(p.first_attempt_at, t), t, $3
-            FROM moved, unnest($14::int4[], $15::text[], $16::bytea[], $17::text[], $18::int4[], $19::timestamptz[])
-                AS p (seq, name, data, step, attempts, first_attempt_at)
+            FROM moved, (
+                SELECT unnest($14::int4[]), unnest($15::text[]), unnest($16::bytea[]), unnest($17::text[]),
+                    unnest($18::int4[]), unnest($19::timestamptz[])
+                ) AS p (seq, name, data, step, attempts, first_attempt_at)
         )
         SELECT t FROM moved";
 
@@ -201,7 +212,7 @@ statements! {
     release_batch = "
         UPDATE {prefix}idempotency_keys AS k SET
             lease_expires_at = NULL, locked_at = NULL, attempts = greatest(k.attempts - 1, 0), last_error = a.error
-        FROM unnest($1::uuid[], $2::int8[], $3::text[]) AS a (id, fence, error)
+        FROM (SELECT unnest($1::uuid[]), unnest($2::int8[]), unnest($3::text[])) AS a (id, fence, error)
         WHERE k.id = a.id AND k.fence = a.fence AND k.status IN ('running', 'undoing')
             AND k.lease_expires_at IS NOT NULL";
 

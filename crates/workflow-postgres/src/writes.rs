@@ -129,10 +129,11 @@ impl Writes {
             .bind(column(&response, |response| response.map(|(response, _)| i32::from(response.code))))
             .bind(column(&response, |response| response.map(|(response, _)| &*response.headers)))
             .bind(column(&response, |response| response.map(|(response, _)| &*response.body)))
-            .bind(column(&response, |response| response.map(|(_, retention)| rows::micros(retention))));
+            .bind(column(&response, |response| response.map(|(_, retention)| rows::micros(retention))))
+            .bind((0..).zip(steps).map(|(n, _)| n).collect::<Vec<i32>>());
         let mut at = vec![None; steps.len()];
         for row in moved.fetch_all(conn).await? {
-            if let Some(at) = usize::try_from(row.get::<i64, _>(0) - 1).ok().and_then(|n| at.get_mut(n)) {
+            if let Some(at) = usize::try_from(row.get::<i32, _>(0)).ok().and_then(|n| at.get_mut(n)) {
                 *at = Some(row.get(1));
             }
         }

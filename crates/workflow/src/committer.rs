@@ -2,13 +2,10 @@
 //!
 //! # States
 //! Who finds nothing under way writes **alone**, at once, in the task that asked for it. What comes meanwhile is
-//! **waiting**
-//! in the queue, then **in a batch**, then **answered**. Batches are written by a leader, a task that the first waiting
-//! write starts and that ends when the queue is empty. It waits neither for a timer nor for who writes alone, on
-//! another
-//! connection. Batches are written one after the other, each in the order of its keys, so that two processes never wait
-//! for
-//! each other's rows in a circle.
+//! **waiting** in the queue, then **in a batch**, then **answered**. Batches are written by a leader, a task that the
+//! first waiting write starts and that ends when the queue is empty. It waits neither for a timer nor for who writes
+//! alone, on another connection; between two batches it lets those run that were answered. Batches are written one
+//! after the other, each in the order of its keys, so that two processes never wait for each other's rows in a circle.
 //!
 //! # What if
 //! - *a row fails its guard*: the database says so for that row alone. The others are committed.
@@ -38,10 +35,8 @@ pub const ROOM: usize = 1024;
 /// How many writes one batch has at the most: the first must not wait for too many others.
 pub const LARGEST_BATCH: usize = 256;
 
-/// How many bytes one batch has at the most: it fits into one TLS record, of 16 KiB. sqlx 0.9.0 leaves Nagle's
-/// algorithm on,
-/// so that a second record waits until the first is acknowledged, which the other side delays by up to 40 ms.
-pub const LARGEST_BYTES: usize = 15 * 1024;
+/// How many bytes one batch has at the most, if its [`Batch`] says nothing else.
+pub const LARGEST_BYTES: usize = 1024 * 1024;
 
 /// How long a batch may take. Without it, a wire that died in silence would hold up every run of the process.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -56,10 +51,13 @@ pub trait Batch: Send + Sync + 'static {
     /// By which key the writes of a batch are put in order.
     fn order(a: &Self::Write, b: &Self::Write) -> Ordering;
 
-    /// How many bytes it takes on the wire, about: a batch has no more than [`LARGEST_BYTES`], but for a single write
-    /// that
-    /// is larger. 0 if there is no wire.
+    /// How many bytes it takes on the wire, about. 0 if there is no wire.
     fn bytes(write: &Self::Write) -> usize;
+
+    /// How many bytes a batch has at the most, but for a single write that is larger.
+    fn largest_bytes(&self) -> usize {
+        LARGEST_BYTES
+    }
 
     /// Writes all in one commit; an answer each, in the same order. A write whose guards match no row is answered so,
     /// and does not keep the others from being committed. Never empty; a single one is written by the plainest
@@ -101,11 +99,11 @@ struct Queue<B: Batch> {
 
 impl<B: Batch> Queue<B> {
     /// How many of those that wait fit into one batch.
-    fn fits(&self) -> usize {
+    fn fits(&self, largest_bytes: usize) -> usize {
         let mut bytes = 0;
         let fits = self.waiting.iter().take(LARGEST_BATCH).take_while(|waiting| {
             bytes += B::bytes(&waiting.write);
-            bytes <= LARGEST_BYTES
+            bytes <= largest_bytes
         });
         fits.count().max(1).min(self.waiting.len())
     }
@@ -185,7 +183,7 @@ impl<B: Batch> Shared<B> {
     /// What waits, in the order of its keys; `None` ends the leader.
     fn next_batch(&self) -> Option<Vec<Waiting<B>>> {
         let mut queue = self.queue();
-        let fits = queue.fits();
+        let fits = queue.fits(self.batch.largest_bytes());
         let mut batch: Vec<_> = queue.waiting.drain(..fits).collect();
         if batch.is_empty() {
             queue.led = false;
@@ -244,6 +242,8 @@ async fn lead<B: Batch>(mut leader: Leader<B>) {
     while let Some(batch) = leader.shared.next_batch() {
         if !batch.is_empty() {
             commit(&leader.shared, batch).await;
+            // Whom it has answered runs first, and what they write next is in the next batch already.
+            tokio::task::yield_now().await;
         }
     }
     leader.leads = false;

@@ -11,6 +11,9 @@ use workflow::seam::{Batch, Committer};
 /// A key of so many thousands is a write of as many bytes.
 const LARGE: u32 = 1000;
 
+/// How many bytes a batch of the desk has at the most.
+const LARGEST_BYTES: usize = 15 * 1024;
+
 /// What a write comes to.
 pub(crate) type Answer = Result<u32, StoreError>;
 /// A write under way.
@@ -51,6 +54,10 @@ impl Batch for Desk {
     /// Large keys are large writes.
     fn bytes(key: &u32) -> usize {
         (*key / LARGE) as usize
+    }
+
+    fn largest_bytes(&self) -> usize {
+        LARGEST_BYTES
     }
 
     async fn together(&self, writes: &[u32]) -> Answers {
