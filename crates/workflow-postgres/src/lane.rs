@@ -2,6 +2,7 @@
 
 use std::ops::AsyncFnOnce;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgSslMode;
 use sqlx::{PgConnection, PgPool};
@@ -10,8 +11,7 @@ use workflow::seam::LARGEST_BYTES;
 
 use crate::error::{committing, harmless, is_answered};
 
-/// What a batch's connection is told, and no other. A statement that was planned while the tables were small would go
-/// on
+/// What a batch's connection is told, and no other. A statement that was planned while the tables were small would go on
 /// reading all of them for a batch, however large they become: it is told to use the indexes. A row that is locked does
 /// not hold up its batch for longer than this; it is waited for alone, elsewhere.
 const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
@@ -21,12 +21,37 @@ const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET
 /// the first is acknowledged, which the other side delays by up to 40 ms.
 const ONE_RECORD: usize = 15 * 1024;
 
-/// The connections, while nobody uses them: one for batches, one for who writes alone. A write that failed, or was
-/// given
+/// Of a table with a handful of rows an index is cheaper read from end to end than asked for each row of a batch, and a
+/// plan that does so is kept. So plans are made anew: first after this, then after twice as long, up to a second.
+const REPLAN: &str = "DISCARD PLANS";
+const FIRST_REPLAN: Duration = Duration::from_millis(5);
+const LONGEST_REPLAN: Duration = Duration::from_secs(1);
+
+/// The connections, while nobody uses them: one for batches, one for who writes alone. A write that failed, or was given
 /// up, has closed its connection.
 pub(crate) struct Lane {
     pool: PgPool,
-    idle: Mutex<Vec<PgConnection>>,
+    idle: Mutex<Vec<Kept>>,
+}
+
+struct Kept {
+    conn: PgConnection,
+    planned: Instant,
+    replan: Duration,
+}
+
+impl Kept {
+    fn new(conn: PgConnection) -> Self {
+        Self { conn, planned: Instant::now(), replan: FIRST_REPLAN }
+    }
+
+    async fn replan(&mut self) -> Result<(), sqlx::Error> {
+        if self.planned.elapsed() >= self.replan {
+            sqlx::raw_sql(REPLAN).execute(&mut self.conn).await?;
+            (self.planned, self.replan) = (Instant::now(), (self.replan * 2).min(LONGEST_REPLAN));
+        }
+        Ok(())
+    }
 }
 
 impl Lane {
@@ -50,13 +75,15 @@ impl Lane {
         statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
         let idle = self.idle().pop();
-        let mut conn = match idle {
-            Some(conn) => conn,
-            None => self.connect().await.map_err(harmless(doing))?,
+        let mut kept = match idle {
+            Some(kept) => kept,
+            None => Kept::new(self.connect().await.map_err(harmless(doing))?),
         };
-        let answer = statements(&mut conn).await;
+        // A connection that has died since says so here, where nothing is written yet.
+        kept.replan().await.map_err(harmless(doing))?;
+        let answer = statements(&mut kept.conn).await;
         if answer.as_ref().map_or_else(is_answered, |_| true) {
-            self.idle().push(conn);
+            self.idle().push(kept);
         }
         answer.map_err(committing(doing))
     }
@@ -67,7 +94,7 @@ impl Lane {
         Ok(conn)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
