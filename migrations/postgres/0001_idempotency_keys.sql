@@ -39,7 +39,7 @@ CREATE TABLE {prefix}idempotency_keys (
     lease_expires_at timestamptz,
     -- running, waiting, undoing, needs_attention or finished.
     status varchar(20) NOT NULL,
-    recovery_point varchar(100) NOT NULL DEFAULT 'started',
+    recovery_point varchar(120) NOT NULL DEFAULT 'started',
     last_error text,
     wake_at timestamptz,
     cancel_requested_at timestamptz,
@@ -48,7 +48,7 @@ CREATE TABLE {prefix}idempotency_keys (
     -- Until when the response is replayed at least.
     expires_at timestamptz,
     -- The step that answered; its attempts stand above. The end of a key has no row of its own below.
-    finished_by varchar(100),
+    finished_by varchar(120),
     response_code integer,
     -- Sealed: a JSON array of pairs.
     response_headers bytea,
@@ -74,12 +74,28 @@ CREATE TABLE {prefix}recovery_points (
     reached_at timestamptz NOT NULL,
     seq integer NOT NULL,
     attempts integer NOT NULL,
-    name varchar(100) NOT NULL,
+    name varchar(120) NOT NULL,
     -- The step that reached it.
-    step varchar(100) NOT NULL,
+    step varchar(120) NOT NULL,
     -- Sealed.
     data bytea NOT NULL,
     PRIMARY KEY (key_id, seq)
+);
+
+-- One row an attempt that has reached nothing, append-only: why, and whether nobody knows what it did. Who succeeds at
+-- once writes none.
+CREATE TABLE {prefix}failed_attempts (
+    key_id uuid NOT NULL,
+    -- The number of the point that was not reached.
+    seq integer NOT NULL,
+    attempt integer NOT NULL,
+    -- The fence of the run that made it.
+    fence bigint NOT NULL,
+    failed_at timestamptz NOT NULL,
+    in_doubt boolean NOT NULL,
+    step varchar(120) NOT NULL,
+    error text NOT NULL,
+    PRIMARY KEY (key_id, seq, attempt)
 );
 
 -- The outbox: messages that were staged in a step's transaction and are delivered after its commit, at least once.

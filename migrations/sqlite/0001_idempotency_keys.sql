@@ -15,7 +15,7 @@ CREATE TABLE {prefix}idempotency_keys (
     response_code integer CHECK (response_code BETWEEN 100 AND 599),
     -- Sealed.
     response_body blob,
-    recovery_point text NOT NULL DEFAULT 'started' CHECK (length(recovery_point) BETWEEN 1 AND 100),
+    recovery_point text NOT NULL DEFAULT 'started' CHECK (length(recovery_point) BETWEEN 1 AND 120),
 
     -- Whose key it is: no scope ever sees another's keys.
     scope text NOT NULL CHECK (length(scope) BETWEEN 1 AND 255),
@@ -64,17 +64,33 @@ CREATE INDEX {prefix}idempotency_keys_wake_at ON {prefix}idempotency_keys (wake_
 CREATE TABLE {prefix}recovery_points (
     key_id blob NOT NULL,
     seq integer NOT NULL CHECK (seq > 0),
-    name text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    name text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
     -- Sealed.
     data blob NOT NULL,
     -- The step that reached it.
-    step text NOT NULL CHECK (length(step) BETWEEN 1 AND 100),
+    step text NOT NULL CHECK (length(step) BETWEEN 1 AND 120),
     attempts integer NOT NULL CHECK (attempts > 0),
     first_attempt_at integer NOT NULL,
     reached_at integer NOT NULL,
     -- The fence of the run that reached it.
     fence integer NOT NULL,
     PRIMARY KEY (key_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- One row an attempt that has reached nothing, append-only: why, and whether nobody knows what it did. Who succeeds at
+-- once writes none.
+CREATE TABLE {prefix}failed_attempts (
+    key_id blob NOT NULL,
+    -- The number of the point that was not reached.
+    seq integer NOT NULL CHECK (seq > 0),
+    attempt integer NOT NULL CHECK (attempt > 0),
+    -- The fence of the run that made it.
+    fence integer NOT NULL,
+    failed_at integer NOT NULL,
+    in_doubt integer NOT NULL,
+    step text NOT NULL CHECK (length(step) BETWEEN 1 AND 120),
+    error text NOT NULL,
+    PRIMARY KEY (key_id, seq, attempt)
 ) STRICT, WITHOUT ROWID;
 
 -- The outbox: messages that were staged in a step's transaction and are delivered after its commit, at least once.

@@ -1,9 +1,7 @@
 //! What PostgreSQL says, by what a caller can do about it: each code is raised by the database itself.
 
-use std::time::Duration;
-
 use sqlx::AssertSqlSafe;
-use workflow::seam::Lease;
+use workflow::seam::{Failure, Lease, Then};
 use workflow::{Store, StoreError};
 
 use crate::databases;
@@ -37,7 +35,8 @@ async fn codes_of_postgres_are_passing_in_doubt_or_refused() {
                 FOR EACH ROW EXECUTE FUNCTION raise()"
         );
         sqlx::raw_sql(AssertSqlSafe(raise)).execute(store.pool()).await.unwrap();
-        let answer = store.begin_attempt(Lease { id: new.id, fence: 1 }, Duration::from_secs(60)).await;
+        let failure = Failure { seq: 1, step: "pay", attempt: 1, error: "away", in_doubt: false };
+        let answer = store.fail(Lease { id: new.id, fence: 1 }, failure, Then::Stay).await;
         let found = match &answer {
             Err(StoreError::Away { .. }) => "away",
             Err(StoreError::InDoubt { .. }) => "in doubt",

@@ -22,6 +22,8 @@ mod other_builds;
 mod phases;
 mod proxy;
 mod refused;
+mod retry;
 mod runner;
 mod stuck_connection;
 mod tidy;
+mod undo;

@@ -8,7 +8,7 @@ use std::process::Command;
 /// The compiler whose messages are pinned.
 const RUSTC: &str = "rustc 1.95.";
 
-const WRONG: [&str; 15] = [
+const WRONG: [&str; 18] = [
     "wrong_order",
     "wrong_order_of_foreign",
     "step_after_the_response",
@@ -24,6 +24,9 @@ const WRONG: [&str; 15] = [
     "value_given_to_with",
     "another_connection",
     "another_request",
+    "undo_with_the_wrong_data",
+    "undo_of_the_answer",
+    "undo_that_returns_a_point",
 ];
 
 #[test]

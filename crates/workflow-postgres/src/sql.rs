@@ -59,32 +59,42 @@ statements! {
             locked_at = t,
             last_run_at = t,
             first_attempt_at = coalesce(first_attempt_at, t),
-            lease_expires_at = t + $8
+            lease_expires_at = t + $8,
+            status = CASE WHEN status = 'waiting' THEN 'running' ELSE status END,
+            wake_at = NULL
         FROM (SELECT {now} AS t) AS clock
         WHERE scope = $2 AND idempotency_key = $3 AND workflow = $4
             AND ($6::bytea IS NULL OR digest = $6)
-            AND recovery_point = ANY ($7)
-            AND status = 'running'
+            AND (recovery_point = ANY ($7) OR status = 'undoing')
+            AND status IN ('running', 'waiting', 'undoing')
+            AND (wake_at IS NULL OR wake_at <= t)
             AND (lease_expires_at IS NULL OR lease_expires_at <= t OR claim_id = $5)
-        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at";
+        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at, created_at,
+            last_run_at AS taken_at, response_code, response_headers, response_body";
 
     /// The data to go on with. A statement of its own, after the row is ours: a subquery of `take` would read what was
     /// there before `take` waited for the row.
     reached = "
         SELECT seq, name, data FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq DESC LIMIT 1";
 
+    /// Of how many attempts to reach a point it is known that they have done nothing.
+    known_failures = "
+        SELECT count(*)::int4 FROM {prefix}failed_attempts WHERE key_id = $1 AND seq = $2 AND NOT in_doubt";
+
     find = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
             step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
             response_code, response_headers, response_body,
-            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left
+            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left,
+            coalesce(greatest(extract(epoch FROM wake_at - {now}) * 1000000, 0), 0)::int8 AS wake_left
         FROM {prefix}idempotency_keys WHERE scope = $2 AND idempotency_key = $3";
 
     list = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
             step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
             response_code, response_headers, response_body,
-            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left
+            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left,
+            coalesce(greatest(extract(epoch FROM wake_at - {now}) * 1000000, 0), 0)::int8 AS wake_left
         FROM {prefix}idempotency_keys
         WHERE ($2::text IS NULL OR scope = $2) AND ($3::text IS NULL OR workflow = $3)
             AND ($4::text IS NULL OR status = $4) AND ($5::text IS NULL OR recovery_point = $5)
@@ -96,7 +106,8 @@ statements! {
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
             step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
             response_code, response_headers, response_body,
-            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left
+            coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left,
+            coalesce(greatest(extract(epoch FROM wake_at - {now}) * 1000000, 0), 0)::int8 AS wake_left
         FROM {prefix}idempotency_keys
         WHERE ($2::text IS NULL OR scope = $2) AND ($3::text IS NULL OR workflow = $3)
             AND finished_at IS NULL AND status = $4 AND ($5::text IS NULL OR recovery_point = $5)
@@ -169,8 +180,9 @@ statements! {
         WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
             UPDATE {prefix}idempotency_keys SET
                 recovery_point = $5,
-                status = CASE WHEN $7::int4 IS NULL THEN 'running' ELSE 'finished' END,
-                response_code = $7, response_headers = $8, response_body = $9,
+                status = CASE WHEN $7::int4 IS NULL THEN status ELSE 'finished' END,
+                response_code = coalesce($7, response_code), response_headers = coalesce($8, response_headers),
+                response_body = coalesce($9, response_body),
                 finished_at = CASE WHEN $7::int4 IS NOT NULL THEN t END,
                 expires_at = CASE WHEN $7::int4 IS NOT NULL THEN t + $10 END,
                 lease_expires_at = CASE WHEN $7::int4 IS NULL THEN t + $6 END,
@@ -180,7 +192,7 @@ statements! {
                 step_attempts = CASE WHEN $7::int4 IS NULL THEN 1 ELSE $12 END,
                 first_attempt_at = CASE WHEN $7::int4 IS NULL THEN t ELSE coalesce($13, t) END,
                 last_error = NULL
-            FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+            FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = $20
                 AND coalesce(current_setting('workflow.open', true), '') = 'yes'
             RETURNING id, t
         ), points AS (
@@ -194,14 +206,63 @@ statements! {
         )
         SELECT t FROM moved";
 
+    /// One key, round: what it has reached is undone from here. The answer that is stored at the end is kept.
+    turn = "
+        WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
+            UPDATE {prefix}idempotency_keys SET
+                recovery_point = $5, status = 'undoing', lease_expires_at = t + $6, attempts = 1, step_attempts = 1,
+                first_attempt_at = t, last_error = NULL,
+                response_code = $12, response_headers = $13, response_body = $14
+            FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+            RETURNING id, t
+        ), point AS (
+            INSERT INTO {prefix}recovery_points
+                (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
+            SELECT id, $7, $5, $8, $9, $10, coalesce($11, t), t, $3 FROM moved
+        )
+        SELECT t FROM moved";
+
+    /// The points of a key, with what its undos need.
+    points = "
+        SELECT seq, name, step, data FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq";
+
     stage = "
         INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
         VALUES ($2, $3, $4, $5, {now})";
 
-    /// A released row is not leased again: a late duplicate would lock everybody out.
-    begin_attempt = "
-        UPDATE {prefix}idempotency_keys SET step_attempts = step_attempts + 1, lease_expires_at = {now} + $4
-        WHERE id = $2 AND fence = $3 AND status = 'running' AND lease_expires_at IS NOT NULL";
+    /// A failed attempt, and what comes then. Repeated, it counts no further: the next attempt may be counted already. A
+    /// released row is not leased again: a late duplicate would lock everybody out.
+    fail = "
+        WITH clock AS MATERIALIZED (SELECT {now} AS t), failed AS (
+            UPDATE {prefix}idempotency_keys SET
+                step_attempts = CASE WHEN $9 = 'again' THEN $5 + 1 ELSE step_attempts END,
+                lease_expires_at = CASE $9 WHEN 'again' THEN t + $10 WHEN 'stay' THEN lease_expires_at END,
+                locked_at = CASE WHEN $9 IN ('again', 'stay') THEN locked_at END,
+                attempts = CASE WHEN $9 IN ('again', 'stay') THEN attempts ELSE greatest(attempts - 1, 0) END,
+                status = CASE
+                    WHEN $9 = 'park' THEN 'needs_attention'
+                    WHEN $9 = 'later' AND status = 'running' THEN 'waiting'
+                    ELSE status END,
+                wake_at = CASE WHEN $9 = 'later' THEN t + $10 END,
+                last_error = $7
+            FROM clock
+            WHERE id = $2 AND fence = $3 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL
+                AND step_attempts BETWEEN $5 AND $5 + 1
+            RETURNING id, t
+        ), noted AS (
+            INSERT INTO {prefix}failed_attempts (key_id, seq, attempt, fence, step, error, in_doubt, failed_at)
+            SELECT id, $4, $5, $3, $6, $7, $8, t FROM failed
+            ON CONFLICT DO NOTHING
+        )
+        SELECT t FROM failed";
+
+    /// A key that has an answer and is not finished is being undone.
+    unpark = "
+        UPDATE {prefix}idempotency_keys SET
+            status = CASE WHEN response_code IS NULL THEN 'running' ELSE 'undoing' END,
+            fence = fence + 1, wake_at = NULL
+        WHERE scope = $1 AND idempotency_key = $2
+            AND (status IN ('waiting', 'needs_attention') OR (status = 'undoing' AND wake_at IS NOT NULL))";
 
     /// A second release of the same lease does nothing.
     release = "
@@ -248,6 +309,10 @@ statements! {
             finished_by, step_attempts, first_attempt_at, finished_at, fence
         FROM {prefix}idempotency_keys WHERE id = ANY ($1) AND finished_by IS NOT NULL
         ORDER BY key_id, seq";
+
+    failures = "
+        SELECT key_id, seq, attempt, fence, step, error, in_doubt, failed_at
+        FROM {prefix}failed_attempts WHERE key_id = ANY ($1) ORDER BY key_id, seq, attempt";
 
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys

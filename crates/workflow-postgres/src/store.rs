@@ -8,8 +8,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position, Record, Status, Take,
-    Taken,
+    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position,
+    ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -67,13 +67,34 @@ impl Store for Postgres {
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
-        let moved = self.writes.walk(tx, lease, walk).await.map_err(harmless("advancing"))?;
-        let Some(at) = moved else {
-            tx.assert_open().await?;
-            return Err(StoreError::LeaseLost);
-        };
-        self.stage(tx, lease.id, jobs).await?;
-        Ok(at)
+        self.walk(tx, lease, walk, jobs, Status::Running).await
+    }
+
+    async fn undo_in(
+        &self,
+        tx: &mut Tx,
+        lease: Lease,
+        walk: &[Advance<'_>],
+        jobs: &[StagedJob],
+    ) -> Result<DateTime<Utc>, StoreError> {
+        self.walk(tx, lease, walk, jobs, Status::Undoing).await
+    }
+
+    async fn turn(
+        &self,
+        lease: Lease,
+        advance: Advance<'_>,
+        answer: &StoredResponse,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let mut conn = self.conn().await?;
+        let turned = self.writes.turn(&mut conn, lease, advance, answer).await;
+        conn.answered(turned).map_err(committing("turning round"))?.ok_or(StoreError::LeaseLost)
+    }
+
+    async fn points(&self, id: Uuid) -> Result<Vec<ReachedPoint>, StoreError> {
+        let mut conn = self.conn().await?;
+        let rows = sqlx::query(self.sql.points).bind(id).fetch_all(&mut *conn).await;
+        conn.answered(rows).map_err(harmless("reading the points"))?.iter().map(rows::reached).collect()
     }
 
     async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
@@ -88,19 +109,34 @@ impl Store for Postgres {
         self.committers.advances.write(OwnedAdvance::new(lease, advance)).await
     }
 
-    async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
-        let update = self.now(self.sql.begin_attempt).bind(lease.id).bind(lease.fence).bind(interval(ttl));
+    async fn fail(&self, lease: Lease, failure: Failure<'_>, then: Then) -> Result<(), StoreError> {
+        let (what, pause) = rows::then(then);
+        let update = self
+            .now(self.sql.fail)
+            .bind(lease.id)
+            .bind(lease.fence)
+            .bind(failure.seq)
+            .bind(failure.attempt)
+            .bind(failure.step)
+            .bind(rows::text(failure.error))
+            .bind(failure.in_doubt)
+            .bind(what)
+            .bind(interval(pause));
         let mut conn = self.conn().await?;
-        let counted = update.execute(&mut *conn).await;
-        match conn.answered(counted).map_err(committing("counting an attempt"))?.rows_affected() {
-            1 => Ok(()),
-            _ => Err(StoreError::LeaseLost),
-        }
+        let noted = update.fetch_optional(&mut *conn).await;
+        let noted = conn.answered(noted).map_err(committing("recording a failed attempt"))?;
+        noted.map(drop).ok_or(StoreError::LeaseLost)
+    }
+
+    async fn unpark(&self, key: &Key) -> Result<bool, StoreError> {
+        let update = sqlx::query(self.sql.unpark).bind(key.scope()).bind(key.value());
+        let mut conn = self.conn().await?;
+        let freed = update.execute(&mut *conn).await;
+        Ok(conn.answered(freed).map_err(committing("letting a key go on"))?.rows_affected() == 1)
     }
 
     async fn release(&self, lease: Lease, error: Option<&str>) -> Result<(), StoreError> {
-        // PostgreSQL's text knows no NUL.
-        let error = error.map(|error| error.replace('\0', "\u{fffd}"));
+        let error = error.map(rows::text);
         self.committers.releases.write(Release { lease, error }).await
     }
 
@@ -157,6 +193,12 @@ impl Store for Postgres {
         conn.answered(rows).map_err(harmless("reading the journal"))?.iter().map(rows::point).collect()
     }
 
+    async fn failures(&self, ids: &[Uuid]) -> Result<Vec<FailedAttempt>, StoreError> {
+        let mut conn = self.conn().await?;
+        let rows = sqlx::query(self.sql.failures).bind(ids).fetch_all(&mut *conn).await;
+        conn.answered(rows).map_err(harmless("reading the journal"))?.iter().map(rows::failure).collect()
+    }
+
     async fn census(&self) -> Result<Vec<Census>, StoreError> {
         let mut conn = self.conn().await?;
         let rows = sqlx::query(self.sql.census).fetch_all(&mut *conn).await;
@@ -167,10 +209,31 @@ impl Store for Postgres {
 impl Postgres {
     /// What a claim goes on with.
     async fn taken(&self, mut conn: Conn, row: &PgRow) -> Result<Taken, StoreError> {
-        let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
-        let reached = reached.fetch_optional(&mut *conn).await;
-        let reached = conn.answered(reached).map_err(committing("claiming"))?;
-        rows::taken(row, reached.as_ref())
+        let id: Uuid = row.get("id");
+        let reached = sqlx::query(self.sql.reached).bind(id).fetch_optional(&mut *conn).await;
+        let mut taken = rows::taken(row, reached.map_err(committing("claiming"))?.as_ref())?;
+        if taken.step_attempts > 1 {
+            let known = sqlx::query_scalar(self.sql.known_failures).bind(id).bind(taken.seq + 1);
+            taken.failures = known.fetch_one(&mut *conn).await.map_err(committing("claiming"))?;
+        }
+        Ok(conn.answered(taken))
+    }
+
+    async fn walk(
+        &self,
+        tx: &mut Tx,
+        lease: Lease,
+        walk: &[Advance<'_>],
+        jobs: &[StagedJob],
+        status: Status,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let moved = self.writes.walk(tx, lease, walk, status).await.map_err(harmless("advancing"))?;
+        let Some(at) = moved else {
+            tx.assert_open().await?;
+            return Err(StoreError::LeaseLost);
+        };
+        self.stage(tx, lease.id, jobs).await?;
+        Ok(at)
     }
 
     async fn stage(

@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 use workflow::Clock;
-use workflow::seam::{Advance, Lease, NewKey, OwnedAdvance};
+use workflow::seam::{Advance, Lease, NewKey, OwnedAdvance, Status, StoredResponse};
 
 use crate::rows::{self, interval};
 use crate::sql::Sql;
@@ -146,6 +146,7 @@ impl Writes {
         conn: &mut PgConnection,
         lease: Lease,
         walk: &[Advance<'_>],
+        status: Status,
     ) -> Result<At, sqlx::Error> {
         let (Some(first), Some(last)) = (walk.first(), walk.last()) else { return Ok(None) };
         let response = last.response();
@@ -170,7 +171,33 @@ impl Writes {
             .bind(column(points, Advance::data))
             .bind(column(points, |advance| advance.step))
             .bind(column(points, |advance| advance.attempts))
-            .bind(column(points, |advance| advance.first_attempt_at));
+            .bind(column(points, |advance| advance.first_attempt_at))
+            .bind(status.as_str());
+        Ok(moved.fetch_optional(conn).await?.map(|row| row.get(0)))
+    }
+
+    pub(crate) async fn turn(
+        &self,
+        conn: &mut PgConnection,
+        lease: Lease,
+        advance: Advance<'_>,
+        answer: &StoredResponse,
+    ) -> Result<At, sqlx::Error> {
+        let moved = self
+            .now(self.sql.turn)
+            .bind(lease.id)
+            .bind(lease.fence)
+            .bind(advance.prev)
+            .bind(advance.name())
+            .bind(interval(advance.lease))
+            .bind(advance.seq)
+            .bind(advance.data())
+            .bind(advance.step)
+            .bind(advance.attempts)
+            .bind(advance.first_attempt_at)
+            .bind(i32::from(answer.code))
+            .bind(&answer.headers)
+            .bind(&answer.body);
         Ok(moved.fetch_optional(conn).await?.map(|row| row.get(0)))
     }
 

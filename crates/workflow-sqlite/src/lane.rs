@@ -57,8 +57,8 @@ impl Lane {
     async fn connect(&self) -> Result<SqliteConnection, StoreError> {
         let mut conn = self.pool.acquire().await.map_err(harmless("connecting"))?.detach();
         journal_mode::check(&mut conn).await?;
-        let Sql { answers, batch, insert, advance, finish, begin_attempt, release, .. } = self.sql;
-        for sql in [SETTINGS, answers, batch, insert, advance, finish, begin_attempt, release] {
+        let Sql { answers, batch, insert, advance, finish, release, .. } = self.sql;
+        for sql in [SETTINGS, answers, batch, insert, advance, finish, release] {
             conn.execute(sql).await.map_err(harmless("connecting"))?;
         }
         Ok(conn)

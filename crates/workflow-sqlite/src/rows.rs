@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
-use workflow::seam::{Census, Lease, PointRow, Position, Record, Status, StoredResponse, Taken};
+use workflow::seam::{
+    Census, FailedAttempt, Lease, PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Taken,
+    Then,
+};
 use workflow::{STARTED, StoreError};
 
 pub(crate) fn micros(duration: Duration) -> i64 {
@@ -40,6 +43,7 @@ where
 /// A taken row, and the row of the point that it stands at: none at `started`.
 pub(crate) fn taken(row: &SqliteRow, reached: Option<&SqliteRow>) -> Result<Taken, StoreError> {
     let recovery_point: String = get(row, "recovery_point")?;
+    let undoing = response(row)?;
     let (seq, name, data) = match reached {
         Some(reached) => (get(reached, "seq")?, get(reached, "name")?, get(reached, "data")?),
         None => (0, STARTED.to_owned(), None),
@@ -57,8 +61,23 @@ pub(crate) fn taken(row: &SqliteRow, reached: Option<&SqliteRow>) -> Result<Take
         request_params: get(row, "request_params")?,
         effect_seed: get(row, "effect_seed")?,
         step_attempts: get(row, "step_attempts")?,
+        failures: 0,
         first_attempt_at: time_of(row, "first_attempt_at")?,
+        created_at: time_of(row, "created_at")?,
+        taken_at: time_of(row, "taken_at")?,
+        undoing,
     })
+}
+
+/// What comes after a failed attempt, by its name in the statement, and after how long.
+pub(crate) fn then(then: Then) -> (&'static str, Duration) {
+    match then {
+        Then::Again(lease) => ("again", lease),
+        Then::Stay => ("stay", Duration::ZERO),
+        Then::Free => ("free", Duration::ZERO),
+        Then::Later(pause) => ("later", pause),
+        Then::Park => ("park", Duration::ZERO),
+    }
 }
 
 pub(crate) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
@@ -82,8 +101,10 @@ pub(crate) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
         last_run_at: time_of(row, "last_run_at")?,
         finished_at: maybe_time_of(row, "finished_at")?,
         lease_left: Duration::from_micros(get::<i64>(row, "lease_left")?.unsigned_abs()),
+        wake_left: Duration::from_micros(get::<i64>(row, "wake_left")?.unsigned_abs()),
         last_error: get(row, "last_error")?,
-        response: response(row)?,
+        // While a key is undone, its answer is not given yet.
+        response: if goes_on { None } else { response(row)? },
     })
 }
 
@@ -115,6 +136,28 @@ pub(crate) fn point(row: &SqliteRow) -> Result<PointRow, StoreError> {
         attempts: get(row, "attempts")?,
         first_attempt_at: time_of(row, "first_attempt_at")?,
         reached_at: time_of(row, "reached_at")?,
+        fence: get(row, "fence")?,
+    })
+}
+
+pub(crate) fn reached(row: &SqliteRow) -> Result<ReachedPoint, StoreError> {
+    Ok(ReachedPoint {
+        seq: get(row, "seq")?,
+        name: get(row, "name")?,
+        step: get(row, "step")?,
+        data: get(row, "data")?,
+    })
+}
+
+pub(crate) fn failure(row: &SqliteRow) -> Result<FailedAttempt, StoreError> {
+    Ok(FailedAttempt {
+        key_id: get::<Uuid>(row, "key_id")?,
+        seq: get(row, "seq")?,
+        step: get(row, "step")?,
+        attempt: get(row, "attempt")?,
+        error: get(row, "error")?,
+        in_doubt: get(row, "in_doubt")?,
+        failed_at: time_of(row, "failed_at")?,
         fence: get(row, "fence")?,
     })
 }

@@ -72,31 +72,41 @@ statements! {
             locked_at = {now},
             last_run_at = {now},
             first_attempt_at = coalesce(first_attempt_at, {now}),
-            lease_expires_at = {now} + $8
+            lease_expires_at = {now} + $8,
+            status = iif(status = 'waiting', 'running', status),
+            wake_at = NULL
         WHERE scope = $2 AND idempotency_key = $3 AND workflow = $4
             AND ($6 IS NULL OR digest = $6)
-            AND recovery_point IN (SELECT value FROM json_each($7))
-            AND status = 'running'
+            AND (recovery_point IN (SELECT value FROM json_each($7)) OR status = 'undoing')
+            AND status IN ('running', 'waiting', 'undoing')
+            AND (wake_at IS NULL OR wake_at <= {now})
             AND (lease_expires_at IS NULL OR lease_expires_at <= {now} OR claim_id = $5)
-        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at";
+        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at, created_at,
+            last_run_at AS taken_at, response_code, response_headers, response_body";
 
     /// The data to go on with. A statement of its own, after the row is ours: a subquery of `take` would read what was
     /// there before `take` waited for the row.
     reached = "
         SELECT seq, name, data FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq DESC LIMIT 1";
 
+    /// Of how many attempts to reach a point it is known that they have done nothing.
+    known_failures = "
+        SELECT count(*) FROM {prefix}failed_attempts WHERE key_id = $1 AND seq = $2 AND NOT in_doubt";
+
     find = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
             step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
             response_code, response_headers, response_body,
-            coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left
+            coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left,
+            coalesce(max(wake_at - {now}, 0), 0) AS wake_left
         FROM {prefix}idempotency_keys WHERE scope = $2 AND idempotency_key = $3";
 
     list = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
             step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
             response_code, response_headers, response_body,
-            coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left
+            coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left,
+            coalesce(max(wake_at - {now}, 0), 0) AS wake_left
         FROM {prefix}idempotency_keys
         WHERE ($2 IS NULL OR scope = $2) AND ($3 IS NULL OR workflow = $3) AND ($4 IS NULL OR status = $4)
             AND ($5 IS NULL OR recovery_point = $5) AND ($6 IS NULL OR id > $6)
@@ -107,7 +117,8 @@ statements! {
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
             step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
             response_code, response_headers, response_body,
-            coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left
+            coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left,
+            coalesce(max(wake_at - {now}, 0), 0) AS wake_left
         FROM {prefix}idempotency_keys
         WHERE ($2 IS NULL OR scope = $2) AND ($3 IS NULL OR workflow = $3)
             AND finished_at IS NULL AND status = $4
@@ -155,31 +166,66 @@ statements! {
     walk = "
         RELEASE workflow;
         UPDATE {prefix}idempotency_keys SET
-            recovery_point = $5, status = iif($7 IS NULL, 'running', 'finished'),
-            response_code = $7, response_headers = $8, response_body = $9,
+            recovery_point = $5, status = iif($7 IS NULL, status, 'finished'),
+            response_code = coalesce($7, response_code), response_headers = coalesce($8, response_headers),
+            response_body = coalesce($9, response_body),
             finished_at = iif($7 IS NULL, NULL, {now}), expires_at = {now} + $10,
             lease_expires_at = iif($7 IS NULL, {now} + $6, NULL), locked_at = iif($7 IS NULL, locked_at, NULL),
             attempts = 1, finished_by = $17, step_attempts = iif($7 IS NULL, 1, $18),
             first_attempt_at = iif($7 IS NULL, {now}, coalesce($19, {now})), last_error = NULL
-        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = $20
         RETURNING coalesce(finished_at, first_attempt_at);
         INSERT INTO {prefix}recovery_points ({point})
         SELECT id, $11, $12, $13, $14, $15, coalesce($16, finished_at, first_attempt_at),
             coalesce(finished_at, first_attempt_at), fence
         FROM {prefix}idempotency_keys WHERE id = $2 AND changes() = 1 AND $13 IS NOT NULL";
 
+    /// One key, round: what it has reached is undone from here. The answer that is stored at the end is kept.
+    turn = "
+        UPDATE {prefix}idempotency_keys SET
+            recovery_point = $5, status = 'undoing', lease_expires_at = {now} + $6, attempts = 1, step_attempts = 1,
+            first_attempt_at = {now}, last_error = NULL,
+            response_code = $7, response_headers = $8, response_body = $9
+        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+        RETURNING first_attempt_at";
+
+    /// The points of a key, with what its undos need.
+    reached_all = "
+        SELECT seq, name, step, data FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq";
+
     stage = "
         INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
         VALUES ($2, $3, $4, $5, {now})";
 
-    /// A released row is not leased again: a late duplicate would lock everybody out.
-    begin_attempt = "
-        CREATE TEMP TRIGGER workflow_begin_attempt INSTEAD OF INSERT ON workflow_batch WHEN NEW.kind = 'attempt' BEGIN
-            UPDATE {prefix}idempotency_keys SET
-                step_attempts = step_attempts + 1, lease_expires_at = {row_now} + NEW.ttl
-            WHERE id = NEW.id AND fence = NEW.fence AND status = 'running' AND lease_expires_at IS NOT NULL;
-            {answer};
-        END";
+    /// What comes after a failed attempt. Repeated, it counts no further: the next attempt may be counted already. A released
+    /// row is not leased again: a late duplicate would lock everybody out.
+    fail = "
+        UPDATE {prefix}idempotency_keys SET
+            step_attempts = iif($6 = 'again', $4 + 1, step_attempts),
+            lease_expires_at = CASE $6 WHEN 'again' THEN {now} + $7 WHEN 'stay' THEN lease_expires_at END,
+            locked_at = iif($6 IN ('again', 'stay'), locked_at, NULL),
+            attempts = iif($6 IN ('again', 'stay'), attempts, max(attempts - 1, 0)),
+            status = CASE
+                WHEN $6 = 'park' THEN 'needs_attention'
+                WHEN $6 = 'later' AND status = 'running' THEN 'waiting'
+                ELSE status END,
+            wake_at = iif($6 = 'later', {now} + $7, NULL),
+            last_error = $5
+        WHERE id = $2 AND fence = $3 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL
+            AND step_attempts BETWEEN $4 AND $4 + 1";
+
+    /// The failed attempt itself.
+    noted = "
+        INSERT INTO {prefix}failed_attempts (key_id, seq, attempt, fence, step, error, in_doubt, failed_at)
+        VALUES ($2, $3, $4, $5, $6, $7, $8, {now}) ON CONFLICT DO NOTHING";
+
+    /// A key that has an answer and is not finished is being undone.
+    unpark = "
+        UPDATE {prefix}idempotency_keys SET
+            status = iif(response_code IS NULL, 'running', 'undoing'), fence = fence + 1, wake_at = NULL
+        WHERE scope = $1 AND idempotency_key = $2
+            AND (status IN ('waiting', 'needs_attention') OR (status = 'undoing' AND wake_at IS NOT NULL))
+        RETURNING id";
 
     /// A second release of the same lease does nothing.
     release = "
@@ -208,6 +254,10 @@ statements! {
             finished_by, step_attempts, first_attempt_at, finished_at, fence
         FROM {prefix}idempotency_keys WHERE id = $1 AND finished_by IS NOT NULL
         ORDER BY seq";
+
+    failures = "
+        SELECT key_id, seq, attempt, fence, step, error, in_doubt, failed_at
+        FROM {prefix}failed_attempts WHERE key_id = $1 ORDER BY seq, attempt";
 
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys

@@ -8,8 +8,8 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position, Record, Status, Take,
-    Taken,
+    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position,
+    ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -69,9 +69,41 @@ impl Store for Sqlite {
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
-        let at = self.writes.walk(tx, lease, walk).await?.ok_or(StoreError::LeaseLost)?;
-        self.stage(tx, lease.id, jobs).await?;
-        rows::time(at)
+        self.walk(tx, lease, walk, jobs, Status::Running).await
+    }
+
+    async fn undo_in(
+        &self,
+        tx: &mut Tx,
+        lease: Lease,
+        walk: &[Advance<'_>],
+        jobs: &[StagedJob],
+    ) -> Result<DateTime<Utc>, StoreError> {
+        self.walk(tx, lease, walk, jobs, Status::Undoing).await
+    }
+
+    async fn turn(
+        &self,
+        lease: Lease,
+        advance: Advance<'_>,
+        answer: &StoredResponse,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let mut tx = self.begin_write().await?;
+        match self.writes.turn(&mut tx, lease, advance, answer).await.map_err(harmless("turning round")) {
+            Ok(Some(at)) => {
+                tx.commit().await?;
+                rows::time(at)
+            }
+            turned => {
+                tx.rollback().await;
+                turned.and(Err(StoreError::LeaseLost))
+            }
+        }
+    }
+
+    async fn points(&self, id: Uuid) -> Result<Vec<ReachedPoint>, StoreError> {
+        let rows = sqlx::query(self.sql.reached_all).bind(id).fetch_all(&self.pool).await;
+        rows.map_err(harmless("reading the points"))?.iter().map(rows::reached).collect()
     }
 
     async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
@@ -87,9 +119,21 @@ impl Store for Sqlite {
         rows::time(self.committer.write(advance).await?.ok_or(StoreError::LeaseLost)?)
     }
 
-    async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
-        let attempt = Write::BeginAttempt(lease, micros(ttl));
-        self.committer.write(attempt).await?.map(drop).ok_or(StoreError::LeaseLost)
+    async fn fail(&self, lease: Lease, failure: Failure<'_>, then: Then) -> Result<(), StoreError> {
+        let mut tx = self.begin_write().await?;
+        match self.failed(&mut tx, lease, failure, then).await.map_err(harmless("recording a failed attempt"))
+        {
+            Ok(true) => tx.commit().await,
+            failed => {
+                tx.rollback().await;
+                failed.and(Err(StoreError::LeaseLost))
+            }
+        }
+    }
+
+    async fn unpark(&self, key: &Key) -> Result<bool, StoreError> {
+        let update = sqlx::query(self.sql.unpark).bind(key.scope()).bind(key.value());
+        Ok(self.write("letting a key go on", update).await?.is_some())
     }
 
     async fn release(&self, lease: Lease, error: Option<&str>) -> Result<(), StoreError> {
@@ -148,6 +192,20 @@ impl Store for Sqlite {
         Ok(points)
     }
 
+    async fn failures(&self, ids: &[Uuid]) -> Result<Vec<FailedAttempt>, StoreError> {
+        let mut failures = Vec::new();
+        let mut conn = self.pool.acquire().await.map_err(harmless("reading the journal"))?;
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        for id in ids {
+            let rows = sqlx::query(self.sql.failures).bind(id).fetch_all(&mut *conn).await;
+            for row in rows.map_err(harmless("reading the journal"))? {
+                failures.push(rows::failure(&row)?);
+            }
+        }
+        Ok(failures)
+    }
+
     async fn census(&self) -> Result<Vec<Census>, StoreError> {
         let rows =
             sqlx::query(self.sql.census).fetch_all(&self.pool).await.map_err(harmless("counting keys"))?;
@@ -164,9 +222,58 @@ impl Sqlite {
     ) -> Result<Option<Taken>, StoreError> {
         let row = update.fetch_optional(&mut *conn).await.map_err(harmless("claiming"))?;
         let Some(row) = row else { return Ok(None) };
-        let reached = sqlx::query(self.sql.reached).bind(row.get::<Uuid, _>("id"));
-        let reached = reached.fetch_optional(conn).await.map_err(harmless("claiming"))?;
-        rows::taken(&row, reached.as_ref()).map(Some)
+        let id: Uuid = row.get("id");
+        let reached = sqlx::query(self.sql.reached).bind(id).fetch_optional(&mut *conn).await;
+        let mut taken = rows::taken(&row, reached.map_err(harmless("claiming"))?.as_ref())?;
+        if taken.step_attempts > 1 {
+            let known = sqlx::query_scalar(self.sql.known_failures).bind(id).bind(taken.seq + 1);
+            taken.failures = known.fetch_one(conn).await.map_err(harmless("claiming"))?;
+        }
+        Ok(Some(taken))
+    }
+
+    async fn failed(
+        &self,
+        conn: &mut SqliteConnection,
+        lease: Lease,
+        failure: Failure<'_>,
+        then: Then,
+    ) -> Result<bool, sqlx::Error> {
+        let (what, pause) = rows::then(then);
+        let update = self
+            .now(self.sql.fail)
+            .bind(lease.id)
+            .bind(lease.fence)
+            .bind(failure.attempt)
+            .bind(failure.error)
+            .bind(what)
+            .bind(micros(pause));
+        if update.execute(&mut *conn).await?.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let noted = self
+            .now(self.sql.noted)
+            .bind(lease.id)
+            .bind(failure.seq)
+            .bind(failure.attempt)
+            .bind(lease.fence)
+            .bind(failure.step)
+            .bind(failure.error)
+            .bind(failure.in_doubt);
+        noted.execute(conn).await.map(|_| true)
+    }
+
+    async fn walk(
+        &self,
+        tx: &mut Tx,
+        lease: Lease,
+        walk: &[Advance<'_>],
+        jobs: &[StagedJob],
+        status: Status,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let at = self.writes.walk(tx, lease, walk, status).await?.ok_or(StoreError::LeaseLost)?;
+        self.stage(tx, lease.id, jobs).await?;
+        rows::time(at)
     }
 
     async fn stage(

@@ -4,7 +4,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
-use workflow::seam::{Advance, Lease, NewKey, OwnedAdvance};
+use workflow::seam::{Advance, Lease, NewKey, OwnedAdvance, Status, StoredResponse};
 use workflow::{Clock, StoreError};
 
 use crate::error::harmless;
@@ -27,8 +27,6 @@ pub(crate) enum Write {
     Insert(NewKey),
     /// A step forward: a point that a foreign step has reached, or the response.
     Advance(OwnedAdvance),
-    /// A further attempt, and how long the lease is from there.
-    BeginAttempt(Lease, i64),
     /// A lease that is given back, and why.
     Release(Lease, Option<String>),
 }
@@ -41,7 +39,6 @@ impl Write {
         match self {
             Self::Insert(_) => "claiming",
             Self::Advance(_) => "advancing",
-            Self::BeginAttempt(..) => "counting an attempt",
             Self::Release(..) => "giving a lease back",
         }
     }
@@ -51,7 +48,7 @@ impl Write {
         match self {
             Self::Insert(new) => new.id,
             Self::Advance(step) => step.lease.id,
-            Self::BeginAttempt(lease, _) | Self::Release(lease, _) => lease.id,
+            Self::Release(lease, _) => lease.id,
         }
     }
 }
@@ -101,10 +98,6 @@ impl Writes {
                 (fence, ttl, advance) = (Some(step.0), Some(micros(step.1.lease)), Some(step.1));
                 if step.1.response().is_some() { "finish" } else { "advance" }
             }
-            Write::BeginAttempt(lease, micros) => {
-                (fence, ttl) = (Some(lease.fence), Some(*micros));
-                "attempt"
-            }
             Write::Release(lease, why) => {
                 (fence, error) = (Some(lease.fence), why.as_deref());
                 "release"
@@ -121,6 +114,7 @@ impl Writes {
         tx: &mut Tx,
         lease: Lease,
         walk: &[Advance<'_>],
+        status: Status,
     ) -> Result<At, StoreError> {
         let ([first, others @ ..], Some(last)) = (walk, walk.last()) else { return Ok(None) };
         let response = last.response();
@@ -143,11 +137,36 @@ impl Writes {
             .bind(first.first_attempt_at.map(|at| at.timestamp_micros()))
             .bind(response.map(|_| last.step))
             .bind(last.attempts)
-            .bind(last.first_attempt_at.map(|at| at.timestamp_micros()));
+            .bind(last.first_attempt_at.map(|at| at.timestamp_micros()))
+            .bind(status.as_str());
         let Some(moved) = tx.walk(moved).await? else { return Ok(None) };
         let at = moved.get(0);
         let points = others.len().saturating_sub(usize::from(response.is_some()));
         self.points(tx, lease, &others[..points], at).await.map_err(harmless("advancing"))?;
+        Ok(Some(at))
+    }
+
+    /// In a write transaction.
+    pub(crate) async fn turn(
+        &self,
+        conn: &mut SqliteConnection,
+        lease: Lease,
+        advance: Advance<'_>,
+        answer: &StoredResponse,
+    ) -> Result<At, sqlx::Error> {
+        let turn = self
+            .now(self.sql.turn)
+            .bind(lease.id)
+            .bind(lease.fence)
+            .bind(advance.prev)
+            .bind(advance.name())
+            .bind(micros(advance.lease))
+            .bind(i32::from(answer.code))
+            .bind(&answer.headers)
+            .bind(&answer.body);
+        let Some(turned) = turn.fetch_optional(&mut *conn).await? else { return Ok(None) };
+        let at = turned.get(0);
+        self.points(conn, lease, &[advance], at).await?;
         Ok(Some(at))
     }
 

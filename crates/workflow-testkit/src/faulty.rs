@@ -7,7 +7,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
-use workflow::seam::{Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Take, Taken};
+use workflow::seam::{
+    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position, ReachedPoint,
+    Record, StoredResponse, Take, Taken, Then,
+};
 use workflow::{Key, StagedJob, Store, StoreError};
 
 /// One fault of a plan.
@@ -208,6 +211,29 @@ impl<S: Store> Store for Faulty<S> {
         self.call("advance_in", || self.store.advance_in(tx, lease, walk, jobs)).await
     }
 
+    async fn undo_in(
+        &self,
+        tx: &mut S::Tx,
+        lease: Lease,
+        walk: &[Advance<'_>],
+        jobs: &[StagedJob],
+    ) -> Result<DateTime<Utc>, StoreError> {
+        self.call("undo_in", || self.store.undo_in(tx, lease, walk, jobs)).await
+    }
+
+    async fn turn(
+        &self,
+        lease: Lease,
+        advance: Advance<'_>,
+        answer: &StoredResponse,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        self.call("turn", || self.store.turn(lease, advance, answer)).await
+    }
+
+    async fn points(&self, id: Uuid) -> Result<Vec<ReachedPoint>, StoreError> {
+        self.call("points", || self.store.points(id)).await
+    }
+
     async fn commit(&self, tx: S::Tx) -> Result<(), StoreError> {
         self.call("commit", || self.store.commit(tx)).await
     }
@@ -224,8 +250,12 @@ impl<S: Store> Store for Faulty<S> {
         self.call("advance", || self.store.advance(lease, advance)).await
     }
 
-    async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
-        self.call("begin_attempt", || self.store.begin_attempt(lease, ttl)).await
+    async fn fail(&self, lease: Lease, failure: Failure<'_>, then: Then) -> Result<(), StoreError> {
+        self.call("fail", || self.store.fail(lease, failure, then)).await
+    }
+
+    async fn unpark(&self, key: &Key) -> Result<bool, StoreError> {
+        self.call("unpark", || self.store.unpark(key)).await
     }
 
     async fn release(&self, lease: Lease, error: Option<&str>) -> Result<(), StoreError> {
@@ -250,6 +280,10 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn journal(&self, ids: &[Uuid]) -> Result<Vec<PointRow>, StoreError> {
         self.call("journal", || self.store.journal(ids)).await
+    }
+
+    async fn failures(&self, ids: &[Uuid]) -> Result<Vec<FailedAttempt>, StoreError> {
+        self.call("failures", || self.store.failures(ids)).await
     }
 
     async fn census(&self) -> Result<Vec<Census>, StoreError> {

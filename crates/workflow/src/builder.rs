@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
-use crate::step::{AtomicStep, End, Erase, ErasedStep, ForeignStep};
-use crate::workflow::{StepEntry, Workflow};
-use crate::{Outcome, RecoveryPoint};
+use crate::retry::{Policy, Retry, Verdict};
+use crate::step::{AtomicStep, End, Erase, EraseUndo, ErasedStep, ForeignStep, UndoStep, Undoable};
+use crate::workflow::{StepEntry, Table, Undo, Workflow};
+use crate::{BoxError, Outcome, RecoveryPoint, Response};
 
 /// What the last line of a workflow was: it decides which modifiers exist.
 pub mod last {
@@ -15,6 +17,9 @@ pub mod last {
     pub struct Atomic;
     /// A foreign step.
     pub struct Foreign;
+
+    /// The undo of a step.
+    pub struct Undo;
 
     /// A line that is a step.
     pub trait Step {}
@@ -28,15 +33,13 @@ pub mod last {
 /// steps and the data that they
 /// hand on are checked by the compiler; names are checked when the runner is built.
 pub struct Builder<C, A, In, At, Last = last::Nothing> {
-    name: &'static str,
-    version: u32,
-    steps: Vec<StepEntry<C, A, In>>,
+    table: Table<C, A, In>,
     at: PhantomData<fn() -> (At, Last)>,
 }
 
 impl<C, A, In, At, L> fmt::Debug for Builder<C, A, In, At, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Builder({}, {} steps)", self.name, self.steps.len())
+        write!(f, "Builder({}, {} steps)", self.table.name, self.table.steps.len())
     }
 }
 
@@ -44,7 +47,8 @@ impl<C, A, In: RecoveryPoint> Workflow<C, A, In> {
     /// Begins a workflow. Its name is stored with every key: 1 to 100 characters of `a`–`z`, `0`–`9` and `_`.
     #[expect(clippy::new_ret_no_self, reason = "a workflow exists only when its chain ends in a response")]
     pub fn new(name: &'static str) -> Builder<C, A, In, In> {
-        Builder { name, version: 1, steps: Vec::new(), at: PhantomData }
+        let table = Table { name, version: 1, time_limit: None, steps: Vec::new() };
+        Builder { table, at: PhantomData }
     }
 }
 
@@ -84,16 +88,18 @@ where
         reaches: Vec<&'static str>,
         step: ErasedStep<C, A, In>,
     ) -> Builder<C, A, In, To, L2> {
-        self.steps.push(StepEntry {
+        self.table.steps.push(StepEntry {
             name,
             effect_name: name,
             from: step.from,
             aliases: step.aliases,
             reaches,
             checkpoint: false,
+            policy: Policy::default(),
+            undo: None,
             run: step.run,
         });
-        Builder { name: self.name, version: self.version, steps: self.steps, at: PhantomData }
+        Builder { table: self.table, at: PhantomData }
     }
 }
 
@@ -101,11 +107,8 @@ impl<C, A, In, At> Builder<C, A, In, At, last::Foreign> {
     /// The name under which this step's effect key is made, where it is not the step's own: a step that is renamed
     /// keeps its old name here, so that a call under way keeps its key.
     #[must_use]
-    pub fn effect_name(mut self, name: &'static str) -> Self {
-        if let Some(step) = self.steps.last_mut() {
-            step.effect_name = name;
-        }
-        self
+    pub fn effect_name(self, name: &'static str) -> Self {
+        self.last(|step| step.effect_name = name)
     }
 }
 
@@ -134,9 +137,141 @@ impl<C, A, In, At, L: last::Step> Builder<C, A, In, At, L> {
     /// # assert_eq!(checkout.steps().count(), 2);
     /// ```
     #[must_use]
-    pub fn checkpoint(mut self) -> Self {
-        if let Some(step) = self.steps.last_mut() {
-            step.checkpoint = true;
+    pub fn checkpoint(self) -> Self {
+        self.last(|step| step.checkpoint = true)
+    }
+
+    /// Tries this step again after an error that is not final. Without it, an error ends the run: the key stays at its
+    /// point, free for whoever asks next.
+    ///
+    /// Each further attempt is counted by a commit before it begins, together with the error of the one before. A short
+    /// pause is waited for in place while the lease is kept; for a longer one ([`Retry::in_place`]) the key is `waiting`.
+    ///
+    /// When no attempt is left, the key is parked as `needs_attention`, or answered as [`exhausted`](Self::exhausted) says.
+    #[must_use]
+    pub fn retry(self, retry: Retry) -> Self {
+        self.last(|step| step.policy.retry = Some(retry))
+    }
+
+    /// What an error of this step means, for errors that do not say it themselves by a [`Response`](crate::Response) or an
+    /// [`InDoubt`](crate::InDoubt) among their sources.
+    ///
+    /// ```
+    /// # use workflow::{Foreign, RecoveryPoint, Response, Retry, Step, Verdict, Workflow};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Cart;
+    /// # impl RecoveryPoint for Cart { const NAME: &'static str = "started"; }
+    /// # async fn pay(_: Foreign<'_, (), Cart>, _: Cart) -> Step<Response> { Ok(Response::empty(204)) }
+    /// let checkout: Workflow<(), (), Cart> = Workflow::new("checkout")
+    ///     .foreign("pay", pay)
+    ///     .retry(Retry::times(5))
+    ///     .judge(|error| match error.downcast_ref::<std::io::Error>() {
+    ///         Some(hung_up) if hung_up.kind() != std::io::ErrorKind::ConnectionRefused => Verdict::InDoubt,
+    ///         _ => Verdict::Retry,
+    ///     })
+    ///     .build();
+    /// # assert_eq!(checkout.steps().count(), 1);
+    /// ```
+    #[must_use]
+    pub fn judge(self, judge: impl Fn(&BoxError) -> Verdict + Send + Sync + 'static) -> Self {
+        self.last(|step| step.policy.judge = Some(Box::new(judge)))
+    }
+
+    /// The final answer when no attempt of this step is left, made of the last error. A foreign step of which nobody knows
+    /// whether it has happened is never answered so: its key is parked as `needs_attention`.
+    #[must_use]
+    pub fn exhausted(self, answer: impl Fn(&BoxError) -> Response + Send + Sync + 'static) -> Self {
+        self.last(|step| step.policy.exhausted = Some(Box::new(answer)))
+    }
+
+    /// How long one attempt may take. After that its future is dropped; a foreign attempt is in doubt then, and of an
+    /// atomic one nothing has happened.
+    #[must_use]
+    pub fn timeout(self, of_one_attempt: Duration) -> Self {
+        self.last(|step| step.policy.timeout = Some(of_one_attempt))
+    }
+
+    /// How long all attempts of this step may take together, from the first one on, pauses and crashes included. After
+    /// that no attempt is left.
+    #[must_use]
+    pub fn time_limit(self, over_all_attempts: Duration) -> Self {
+        self.last(|step| step.policy.time_limit = Some(over_all_attempts))
+    }
+}
+
+impl<C, A, In, At, L: last::Step> Builder<C, A, In, At, L>
+where
+    C: Send + 'static,
+    A: Send + Sync + 'static,
+    In: RecoveryPoint,
+{
+    /// How what this step has reached is taken back: an atomic or a foreign function of the point that it reached.
+    ///
+    /// When a later step answers finally (`Err(Response)`, or no attempt is left and it declares an answer), the undos of
+    /// the steps that the key has reached run in reverse order, and the answer is stored after the last. Each is a recovery
+    /// point of its own, `step.undone`, resumed by anybody after a crash, and tried again as
+    /// [`Retry::default`] says until it succeeds; consecutive atomic ones share a commit. A foreign undo has an effect key
+    /// of its own. An undo that does not succeed parks the key as `needs_attention`. The idea is Garcia-Molina's saga.
+    ///
+    /// ```
+    /// # use workflow::{Atomic, Foreign, RecoveryPoint, Response, Step, Workflow};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Cart;
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Reserved;
+    /// # impl RecoveryPoint for Cart { const NAME: &'static str = "started"; }
+    /// # impl RecoveryPoint for Reserved { const NAME: &'static str = "reserved"; }
+    /// # async fn reserve(_: Atomic<'_, (), (), Cart>, _: Cart) -> Step<Reserved> { Ok(Reserved) }
+    /// # async fn release(_: Atomic<'_, (), (), Cart>, _: Reserved) -> Step<()> { Ok(()) }
+    /// # async fn pay(_: Foreign<'_, (), Cart>, _: Reserved) -> Step<Response> { Ok(Response::empty(204)) }
+    /// let checkout: Workflow<(), (), Cart> = Workflow::new("checkout")
+    ///     .atomic("reserve", reserve)
+    ///     .undo(release)
+    ///     .foreign("pay", pay)
+    ///     .build();
+    /// # assert_eq!(checkout.steps().count(), 2);
+    /// ```
+    #[must_use]
+    pub fn undo<F, K>(self, undo: F) -> Builder<C, A, In, At, last::Undo>
+    where
+        At: Undoable,
+        F: UndoStep<C, A, In, At, K>,
+        K: EraseUndo<F, C, A, In, At>,
+    {
+        let run = K::erase(undo).0;
+        let policy = Policy { retry: Some(Retry::default()), ..Policy::default() };
+        let undoes = self.last(|step| {
+            let (name, point) = (format!("{}.undo", step.name), format!("{}.undone", step.name));
+            step.undo = Some(Undo { name, point, policy, run });
+        });
+        Builder { table: undoes.table, at: PhantomData }
+    }
+}
+
+impl<C, A, In, At> Builder<C, A, In, At, last::Undo> {
+    /// Tries this undo again after an error. [`Retry::default`] if it is not given. When no attempt is left, the key is
+    /// parked as `needs_attention`.
+    #[must_use]
+    pub fn retry(self, retry: Retry) -> Self {
+        self.undo_policy(|policy| policy.retry = Some(retry))
+    }
+
+    /// How long one attempt of this undo may take.
+    #[must_use]
+    pub fn timeout(self, of_one_attempt: Duration) -> Self {
+        self.undo_policy(|policy| policy.timeout = Some(of_one_attempt))
+    }
+
+    fn undo_policy(self, change: impl FnOnce(&mut Policy)) -> Self {
+        self.last(|step| {
+            if let Some(undo) = &mut step.undo {
+                change(&mut undo.policy);
+            }
+        })
+    }
+}
+
+impl<C, A, In, At, L> Builder<C, A, In, At, L> {
+    fn last(mut self, change: impl FnOnce(&mut StepEntry<C, A, In>)) -> Self {
+        if let Some(step) = self.table.steps.last_mut() {
+            change(step);
         }
         self
     }
@@ -146,7 +281,15 @@ impl<C, A, In, At> Builder<C, A, In, At> {
     /// The workflow's version, stored with every key for those who look; 1 if it is not given.
     #[must_use]
     pub fn version(mut self, version: u32) -> Self {
-        self.version = version;
+        self.table.version = version;
+        self
+    }
+
+    /// How long a key may take from its first claim on. After that no attempt of the step at which it stands is left. It
+    /// is kept between the attempts and by the runs: a key that nobody runs is not looked at.
+    #[must_use]
+    pub fn run_limit(mut self, from_the_first_claim: Duration) -> Self {
+        self.table.time_limit = Some(from_the_first_claim);
         self
     }
 }
@@ -157,6 +300,6 @@ impl<C, A, In: RecoveryPoint, At, L> Builder<C, A, In, At, L> {
     where
         At: End,
     {
-        Workflow::of(self.name, self.version, self.steps)
+        Workflow::of(self.table)
     }
 }

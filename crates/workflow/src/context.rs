@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::digest;
@@ -16,13 +17,14 @@ pub(crate) struct Attempt {
     pub(crate) number: u32,
     pub(crate) fence: i64,
     pub(crate) effect_key: Uuid,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Attempt {
     /// For a step that is called by hand.
     fn by_hand(key: &Key) -> Self {
         let seed = digest::effect_seed("by hand", key, 0, "", &[]);
-        Self { step: "", number: 1, fence: 1, effect_key: digest::effect_key(&seed, "") }
+        Self { step: "", number: 1, fence: 1, effect_key: digest::effect_key(&seed, ""), deadline: None }
     }
 }
 
@@ -101,6 +103,11 @@ impl<'c, C, A, In> Atomic<'c, C, A, In> {
     pub fn fence(&self) -> i64 {
         self.attempt.fence
     }
+
+    /// When this attempt is given up, by the step's time-outs and the run's limit. `None`: it may take its time.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.attempt.deadline
+    }
 }
 
 /// Which step of which key; the request may hold what must not stand in a log.
@@ -163,6 +170,11 @@ impl<'c, A, In> Foreign<'c, A, In> {
     /// runner that was overtaken.
     pub fn fence(&self) -> i64 {
         self.attempt.fence
+    }
+
+    /// When this attempt is given up, by the step's time-outs and the run's limit. `None`: it may take its time.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.attempt.deadline
     }
 }
 

@@ -18,13 +18,21 @@ pub enum Error {
         /// When the lease runs out if nobody extends it.
         retry_after: Duration,
     },
-    /// A person has to decide before this key goes on.
+    /// A person has to decide before this key goes on: [`Runner::unpark`](crate::Runner::unpark) lets it.
     #[error("key {key} is parked as {status}: a person has to decide")]
     NeedsAttention {
         /// The key.
         key: Key,
         /// Its status.
         status: Status,
+    },
+    /// The key waits before its next attempt. Ask again later: HTTP says 409 with `Retry-After`.
+    #[error("key {key} waits for its next attempt; ask again in {retry_after:?}")]
+    Waiting {
+        /// The key.
+        key: Key,
+        /// When the next attempt may begin.
+        retry_after: Duration,
     },
     /// The key was used for another request or another workflow. The row was not touched: HTTP says 422.
     #[error("key {key} was used for a different request; use a new key for a new request")]
@@ -70,6 +78,8 @@ pub enum Error {
         step: &'static str,
         /// The point at which the key stands.
         point: String,
+        /// Whether nobody knows if the step has done its work.
+        in_doubt: bool,
         /// Why.
         source: BoxError,
     },

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod advance;
 mod builder;
 mod clock;
 mod codec;
@@ -8,6 +9,7 @@ mod context;
 mod definition;
 mod digest;
 mod error;
+mod failure;
 mod halt;
 mod key;
 mod outbox;
@@ -15,6 +17,7 @@ mod outcome;
 mod point;
 mod record;
 mod response;
+mod retry;
 mod runner;
 mod step;
 mod store;
@@ -27,12 +30,13 @@ pub use context::{Atomic, Foreign};
 pub use definition::DefinitionError;
 pub use digest::{DIGEST_VERSION, Origin, RequestError};
 pub use error::{BuildError, Error};
-pub use halt::{BoxError, Halt, Meaning, OrAnswer, Step};
+pub use halt::{BoxError, Halt, InDoubt, Meaning, OrAnswer, RetryAfter, Step};
 pub use key::{Key, KeyError, MAX_KEY_CHARS};
 pub use outbox::{Outbox, StagedJob};
 pub use outcome::{Outcome, Reached};
 pub use point::{FINISHED, RecoveryPoint, STARTED};
 pub use response::Response;
+pub use retry::{Retry, Verdict};
 pub use runner::{
     Answered, Call, Defines, Handle, KeyStatus, Reach, Runner, RunnerBuilder, Stepped, Stranded,
 };
@@ -41,10 +45,11 @@ pub use workflow::{StepInfo, Workflow};
 
 /// What goes through the seam between the runner and a store: for those who write a store.
 pub mod seam {
+    pub use crate::advance::{Advance, OwnedAdvance, StoredResponse, To};
     pub use crate::committer::{Batch, Committer, LARGEST_BATCH, LARGEST_BYTES, ROOM};
+    pub use crate::failure::{FailedAttempt, Failure, Then};
     pub use crate::record::{
-        Advance, Beat, Census, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position, Record, Status,
-        StoredResponse, Take, Taken, To,
+        Beat, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Status, Take, Taken,
     };
 }
 
@@ -52,6 +57,7 @@ pub mod seam {
 pub mod __private {
     pub use crate::builder::last;
     pub use crate::step::{
-        AtomicKind, AtomicStep, Erase, ErasedStep, ForeignKind, ForeignStep, Shape, StepFn,
+        AtomicKind, AtomicStep, Erase, EraseUndo, ErasedStep, ErasedUndo, ForeignKind, ForeignStep, Shape,
+        StepFn, UndoStep, Undoable,
     };
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::point::FINISHED;
+use crate::advance::StoredResponse;
 
 /// The right to write to a key: its row and the fence under which it was claimed. Every write names both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ pub struct Lease {
 pub enum Status {
     /// A run has it, or its lease ran out.
     Running,
-    /// It waits for a time or a signal.
+    /// It waits for a time, and then for somebody to claim it.
     Waiting,
     /// A final answer was given, and the steps before it are being undone.
     Undoing,
@@ -130,140 +130,30 @@ pub struct Taken {
     pub effect_seed: Vec<u8>,
     /// The next step's attempts, this one included.
     pub step_attempts: i32,
+    /// How many of those attempts, this one aside, are known to have done nothing. Of the others nobody knows: their runs
+    /// crashed, or their calls were not answered.
+    pub failures: i32,
     /// When the next step was first attempted.
     pub first_attempt_at: DateTime<Utc>,
+    /// When the key was first claimed.
+    pub created_at: DateTime<Utc>,
+    /// When it was taken.
+    pub taken_at: DateTime<Utc>,
+    /// The answer that is stored when the key's steps are undone, sealed; `None` while it goes forward.
+    pub undoing: Option<StoredResponse>,
 }
 
-/// A step forward: the point or the response that a step has reached.
-#[derive(Clone, Copy)]
-pub struct Advance<'a> {
-    /// The point at which the row must still stand.
-    pub prev: &'a str,
-    /// The step that got further.
-    pub step: &'a str,
-    /// The number of the point that it reached, from 1.
+/// A point that a key has reached, with its data: what an undo needs.
+#[derive(Clone)]
+pub struct ReachedPoint {
+    /// Its number, from 1.
     pub seq: i32,
-    /// The step's attempts.
-    pub attempts: i32,
-    /// When the step was first attempted; `None` if that was within the transaction that writes this.
-    pub first_attempt_at: Option<DateTime<Utc>>,
-    /// What it reached.
-    pub to: To<'a>,
-    /// How long the lease is from here.
-    pub lease: Duration,
-}
-
-impl Advance<'_> {
-    /// The name of the point that it reached: `finished` for the response.
-    pub fn name(&self) -> &str {
-        match self.to {
-            To::Point { name, .. } => name,
-            To::Finished { .. } => FINISHED,
-        }
-    }
-
-    /// The point's data, sealed; `None` for the response.
-    pub fn data(&self) -> Option<&[u8]> {
-        match self.to {
-            To::Point { data, .. } => Some(data),
-            To::Finished { .. } => None,
-        }
-    }
-
-    /// The response, and how long it is replayed.
-    pub fn response(&self) -> Option<(&StoredResponse, Duration)> {
-        match self.to {
-            To::Point { .. } => None,
-            To::Finished { response, retention } => Some((response, retention)),
-        }
-    }
-}
-
-/// A step forward that outlives who made it: for a store that commits it with others.
-#[derive(Clone)]
-pub struct OwnedAdvance {
-    /// The right to write.
-    pub lease: Lease,
-    prev: String,
-    step: String,
-    seq: i32,
-    attempts: i32,
-    first_attempt_at: Option<DateTime<Utc>>,
-    to: OwnedTo,
-    ttl: Duration,
-}
-
-#[derive(Clone)]
-enum OwnedTo {
-    Point { name: String, data: Vec<u8> },
-    Finished { response: StoredResponse, retention: Duration },
-}
-
-impl OwnedAdvance {
-    /// A copy.
-    pub fn new(lease: Lease, advance: Advance<'_>) -> Self {
-        Self {
-            lease,
-            prev: advance.prev.to_owned(),
-            step: advance.step.to_owned(),
-            seq: advance.seq,
-            attempts: advance.attempts,
-            first_attempt_at: advance.first_attempt_at,
-            to: match advance.to {
-                To::Point { name, data } => OwnedTo::Point { name: name.to_owned(), data: data.to_owned() },
-                To::Finished { response, retention } => {
-                    OwnedTo::Finished { response: response.clone(), retention }
-                }
-            },
-            ttl: advance.lease,
-        }
-    }
-
-    /// What was copied.
-    pub fn get(&self) -> Advance<'_> {
-        Advance {
-            prev: &self.prev,
-            step: &self.step,
-            seq: self.seq,
-            attempts: self.attempts,
-            first_attempt_at: self.first_attempt_at,
-            to: match &self.to {
-                OwnedTo::Point { name, data } => To::Point { name, data },
-                OwnedTo::Finished { response, retention } => To::Finished { response, retention: *retention },
-            },
-            lease: self.ttl,
-        }
-    }
-}
-
-/// What a step has reached, sealed.
-#[derive(Clone, Copy)]
-pub enum To<'a> {
-    /// A recovery point.
-    Point {
-        /// Its stored name.
-        name: &'a str,
-        /// Its data.
-        data: &'a [u8],
-    },
-    /// The response: the key is finished, the lease given back.
-    Finished {
-        /// What is stored of the response.
-        response: &'a StoredResponse,
-        /// How long it is replayed at least.
-        retention: Duration,
-    },
-}
-
-/// A response as it is stored: headers (a JSON array of pairs) and body sealed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoredResponse {
-    /// The status.
-    pub code: u16,
-    /// The headers.
-    pub headers: Vec<u8>,
-    /// The body.
-    pub body: Vec<u8>,
+    /// Its name.
+    pub name: String,
+    /// The step that reached it.
+    pub step: String,
+    /// Its data, sealed.
+    pub data: Vec<u8>,
 }
 
 /// Where a key's row stands, read under its lock.
@@ -325,6 +215,8 @@ pub struct Record {
     pub finished_at: Option<DateTime<Utc>>,
     /// How long the lease still lasts; zero if there is none.
     pub lease_left: Duration,
+    /// How long a waiting key still waits.
+    pub wake_left: Duration,
     /// Why the last run stopped.
     pub last_error: Option<String>,
     /// The response, sealed.

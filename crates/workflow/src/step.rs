@@ -144,6 +144,34 @@ impl<A, In, At, F: Impossible> ForeignStep<A, In, At, Neither> for F {
     type To = Response;
 }
 
+/// What takes back a step that has reached `At`: a function that returns nothing, atomic or foreign.
+#[diagnostic::on_unimplemented(
+    message = "this is no undo of a step that reaches recovery point `{At}`",
+    label = "expected `async fn(Atomic<'_, {C}, {A}, {In}>, {At}) -> Step<()>`, or the same with `Foreign<'_, {A}, {In}>`",
+    note = "an undo takes the point that its step has reached, and returns `Step<()>` or another `Result` of `()`"
+)]
+pub trait UndoStep<C, A, In, At, Kind> {}
+
+impl<C: 'static, A: 'static, In: 'static, At, E, F> UndoStep<C, A, In, At, AtomicKind<(), E>> for F where
+    for<'c> F: Shape<'c, Atomic<'c, C, A, In>, At, Output = Result<(), E>>
+{
+}
+
+impl<C, A: 'static, In: 'static, At, E, F> UndoStep<C, A, In, At, ForeignKind<(), E>> for F where
+    for<'c> F: Shape<'c, Foreign<'c, A, In>, At, Output = Result<(), E>>
+{
+}
+
+/// What can be undone: a recovery point. What answered cannot.
+#[diagnostic::on_unimplemented(
+    message = "a step that reaches `{Self}` cannot have an undo",
+    label = "nothing comes after this step that could fail",
+    note = "an undo belongs to a step that reaches a recovery point"
+)]
+pub trait Undoable {}
+
+impl<P: RecoveryPoint> Undoable for P {}
+
 /// The end of a workflow: a [`Response`] and nothing else.
 #[diagnostic::on_unimplemented(
     message = "this workflow never answers: its last step reaches `{Self}`",
@@ -202,6 +230,63 @@ where
             })
         })))
     }
+}
+
+/// An erased undo, in the hands of the builder.
+pub struct ErasedUndo<C, A, In>(pub(crate) Run<C, A, In>);
+
+/// Forgets the types of an undo's point.
+pub trait EraseUndo<F, C, A, In, At> {
+    /// The undo without its types.
+    fn erase(undo: F) -> ErasedUndo<C, A, In>;
+}
+
+impl<F, C, A, In, At, E> EraseUndo<F, C, A, In, At> for AtomicKind<(), E>
+where
+    for<'c> F: StepFn<'c, Atomic<'c, C, A, In>, At, Output = Result<(), E>>,
+    C: Send + 'static,
+    A: Sync + 'static,
+    In: Sync + 'static,
+    At: RecoveryPoint,
+    E: Into<Halt> + Send + 'static,
+{
+    fn erase(undo: F) -> ErasedUndo<C, A, In> {
+        let undo = Arc::new(undo);
+        ErasedUndo(Run::Atomic(Box::new(move |cx, data| {
+            let undo = undo.clone();
+            Box::pin(async move {
+                let at = serde_json::from_slice::<At>(data).map_err(Stop::Unreadable)?;
+                undone(undo.call(cx, at).await)
+            })
+        })))
+    }
+}
+
+impl<F, C, A, In, At, E> EraseUndo<F, C, A, In, At> for ForeignKind<(), E>
+where
+    for<'c> F: StepFn<'c, Foreign<'c, A, In>, At, Output = Result<(), E>>,
+    C: Send + 'static,
+    A: Sync + 'static,
+    In: Sync + 'static,
+    At: RecoveryPoint,
+    E: Into<Halt> + Send + 'static,
+{
+    fn erase(undo: F) -> ErasedUndo<C, A, In> {
+        let undo = Arc::new(undo);
+        ErasedUndo(Run::Foreign(Box::new(move |cx, data| {
+            let undo = undo.clone();
+            Box::pin(async move {
+                let at = serde_json::from_slice::<At>(data).map_err(Stop::Unreadable)?;
+                undone(undo.call(cx, at).await)
+            })
+        })))
+    }
+}
+
+/// What an undo reaches has neither a type nor data: its name is made of its step's.
+fn undone<E: Into<Halt>>(out: Result<(), E>) -> Result<Reached, Stop> {
+    out.map_err(|e| Stop::Halt(e.into()))?;
+    Ok(Reached::Point { name: "", data: Vec::new() })
 }
 
 fn stored<To: Outcome, E: Into<Halt>>(out: Result<To, E>) -> Result<Reached, Stop> {

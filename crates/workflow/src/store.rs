@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::advance::{Advance, StoredResponse};
+use crate::failure::{FailedAttempt, Failure, Then};
 use crate::outbox::StagedJob;
-use crate::record::{Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Take, Taken};
+use crate::record::{
+    Beat, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Take, Taken,
+};
 use crate::{BoxError, Key};
 
 /// A database that keeps keys, points and staged jobs.
@@ -33,8 +37,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// recorded. `None` if this scope has a row for this value; that row is not touched.
     fn insert(&self, new: &NewKey) -> impl Future<Output = Result<Option<DateTime<Utc>>, StoreError>> + Send;
 
-    /// Claims a row by compare-and-set: bumps the fence, takes the lease, counts an attempt of the next step.
-    /// `None` if no row matches, for whatever reason; none is touched then.
+    /// Claims a row by compare-and-set: bumps the fence, takes the lease, counts an attempt of the next step. A row that
+    /// waits is claimed when its time has come, and is `running` then; one that is `undoing` stays so, whatever its point. `None` if no row matches, for whatever reason;
+    /// none is touched then.
     fn take(&self, take: Take<'_>) -> impl Future<Output = Result<Option<Taken>, StoreError>> + Send;
 
     /// The row of a key.
@@ -63,6 +68,27 @@ pub trait Store: Clone + Send + Sync + 'static {
         jobs: &[StagedJob],
     ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
+    /// The same while the key is `undoing`: each advance is of an undo.
+    fn undo_in(
+        &self,
+        tx: &mut Self::Tx,
+        lease: Lease,
+        walk: &[Advance<'_>],
+        jobs: &[StagedJob],
+    ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
+
+    /// Turns a running key round, as one commit: it is `undoing` from here, at the point of this advance, and keeps the
+    /// answer that is given when all is undone. The guards are those of [`advance`](Self::advance).
+    fn turn(
+        &self,
+        lease: Lease,
+        advance: Advance<'_>,
+        answer: &StoredResponse,
+    ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
+
+    /// The points that a row has reached, in order, with their data.
+    fn points(&self, id: uuid::Uuid) -> impl Future<Output = Result<Vec<ReachedPoint>, StoreError>> + Send;
+
     /// Commits. [`StoreError::InDoubt`] if nobody can say whether it did.
     fn commit(&self, tx: Self::Tx) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -78,12 +104,21 @@ pub trait Store: Clone + Send + Sync + 'static {
         advance: Advance<'_>,
     ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
-    /// Counts a further attempt of the next step and extends the lease, before the attempt begins.
-    fn begin_attempt(
+    /// Records a failed attempt of the next step and, in the same commit, what becomes of the key: a further attempt is
+    /// counted before it begins. Repeated because its reply was lost, it counts once.
+    ///
+    /// Fails with [`StoreError::LeaseLost`] unless exactly this lease is out, `running` or `undoing`, and at this
+    /// attempt. A key that is `undoing` stays so while it waits.
+    fn fail(
         &self,
         lease: Lease,
-        ttl: Duration,
+        failure: Failure<'_>,
+        then: Then,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Lets a key go on that waits or needs attention: it is `running` (or `undoing`, if it was), without a lease, under a
+    /// new fence. Whether there was such a key.
+    fn unpark(&self, key: &Key) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Gives the lease back, so that anybody may claim the key at once, and keeps why. The claim then does not
     /// count as a crash, however often it is released. A lease that is lost already is left alone.
@@ -113,6 +148,12 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// The points that these rows have reached, by row and number.
     fn journal(&self, ids: &[uuid::Uuid]) -> impl Future<Output = Result<Vec<PointRow>, StoreError>> + Send;
+
+    /// The attempts of these rows that reached nothing, by row, number of the point and attempt.
+    fn failures(
+        &self,
+        ids: &[uuid::Uuid],
+    ) -> impl Future<Output = Result<Vec<FailedAttempt>, StoreError>> + Send;
 
     /// How many unfinished keys stand where.
     fn census(&self) -> impl Future<Output = Result<Vec<Census>, StoreError>> + Send;

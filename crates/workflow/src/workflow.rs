@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::point::FINISHED;
+use crate::retry::Policy;
 use crate::step::{AtomicRun, Run};
 
 /// A workflow: named steps mapped to the recovery points of a key.
@@ -17,6 +19,8 @@ pub struct Workflow<C, A, In>(pub(crate) Arc<Table<C, A, In>>);
 pub(crate) struct Table<C, A, In> {
     pub(crate) name: &'static str,
     pub(crate) version: u32,
+    /// How long a key may take from its first claim on.
+    pub(crate) time_limit: Option<Duration>,
     pub(crate) steps: Vec<StepEntry<C, A, In>>,
 }
 
@@ -28,6 +32,17 @@ pub(crate) struct StepEntry<C, A, In> {
     pub(crate) reaches: Vec<&'static str>,
     /// Whether it shares its commit with no other step.
     pub(crate) checkpoint: bool,
+    pub(crate) policy: Policy,
+    pub(crate) undo: Option<Undo<C, A, In>>,
+    pub(crate) run: Run<C, A, In>,
+}
+
+/// How what a step has reached is taken back.
+pub(crate) struct Undo<C, A, In> {
+    /// Its name and that of the point that it reaches. No name of the user's has a dot.
+    pub(crate) name: String,
+    pub(crate) point: String,
+    pub(crate) policy: Policy,
     pub(crate) run: Run<C, A, In>,
 }
 
@@ -54,14 +69,19 @@ impl<C, A, In> StepEntry<C, A, In> {
         self.from == point || self.aliases.contains(&point)
     }
 
+    /// The point of a key whose step from here has refused, and whose earlier steps are undone.
+    pub(crate) fn refused(&self) -> String {
+        format!("{}.refused", self.name)
+    }
+
     pub(crate) fn is_foreign(&self) -> bool {
         matches!(self.run, Run::Foreign(_))
     }
 }
 
 impl<C, A, In> Workflow<C, A, In> {
-    pub(crate) fn of(name: &'static str, version: u32, steps: Vec<StepEntry<C, A, In>>) -> Self {
-        Self(Arc::new(Table { name, version, steps }))
+    pub(crate) fn of(table: Table<C, A, In>) -> Self {
+        Self(Arc::new(table))
     }
 
     /// Its name.

@@ -12,7 +12,7 @@ use super::stage::{self, Noted, Stage};
 
 /// The calls of a store that commit by themselves.
 fn commits<S: Store>(store: &Faulty<S>) -> Vec<&'static str> {
-    let committing = ["insert", "take", "advance", "commit", "begin_attempt", "release"];
+    let committing = ["insert", "take", "advance", "commit", "fail", "release"];
     store.calls().into_iter().filter(|call| committing.contains(call)).collect()
 }
 

@@ -5,7 +5,7 @@ mod commits;
 mod failures;
 mod faults;
 mod shop;
-mod stage;
+pub(crate) mod stage;
 mod wire;
 
 /// One test a case and store: Memory, SQLite, PostgreSQL.
@@ -31,4 +31,4 @@ macro_rules! everywhere {
         }
     };
 }
-use everywhere;
+pub(crate) use everywhere;

@@ -15,18 +15,18 @@ const NOTE: &str = "INSERT INTO notes VALUES ($1)";
 const NOTES: &str = "SELECT note FROM notes ORDER BY note";
 
 /// A store in a database of its own.
-pub(super) struct Stage<S> {
-    pub(super) store: S,
-    pub(super) clock: Clock,
-    pub(super) database: Option<Database>,
+pub(crate) struct Stage<S> {
+    pub(crate) store: S,
+    pub(crate) clock: Clock,
+    pub(crate) database: Option<Database>,
 }
 
-pub(super) async fn open<S: Noted>() -> Stage<S> {
+pub(crate) async fn open<S: Noted>() -> Stage<S> {
     S::open().await
 }
 
 /// A connection on which a step writes notes.
-pub(super) trait Notes: Send + 'static {
+pub(crate) trait Notes: Send + 'static {
     fn note(&mut self, text: &str) -> impl Future<Output = Result<(), BoxError>> + Send;
 
     /// Breaks this connection, as the server would.
@@ -34,7 +34,7 @@ pub(super) trait Notes: Send + 'static {
 }
 
 /// A store whose steps write notes.
-pub(super) trait Noted: Store<Conn: Notes> + Sized {
+pub(crate) trait Noted: Store<Conn: Notes> + Sized {
     fn open() -> impl Future<Output = Stage<Self>> + Send;
 
     /// What the next process has: the same database by connections of its own.

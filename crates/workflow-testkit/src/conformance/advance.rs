@@ -109,7 +109,7 @@ pub async fn an_advance_begins_to_count_anew<F: Factory>(factory: F) {
     let (new, _) = planted(&store, "k").await;
     factory.clock(&store).advance(LEASE);
     let taken_over = taken(&store, take_of(&new)).await;
-    store.begin_attempt(taken_over.lease, LEASE).await.unwrap();
+    again(&store, taken_over.lease, 2).await.unwrap();
     store.advance(taken_over.lease, first(b"data", taken_over.first_attempt_at)).await.unwrap();
     let row = row(&store, &new).await;
     assert_eq!((row.attempts, row.step_attempts), (1, 1));
@@ -150,49 +150,6 @@ async fn data_comes_back<F: Factory>(factory: F, data: &[u8]) {
     store.release(lease, None).await.unwrap();
     let taken = taken(&store, take_of(&new)).await;
     assert!(taken.data.as_deref() == Some(data), "the bytes are not those that were stored");
-}
-
-pub async fn a_further_attempt_is_counted<F: Factory>(factory: F) {
-    let store = factory.fresh().await;
-    let (new, lease) = planted(&store, "k").await;
-    let before = row(&store, &new).await;
-    store.begin_attempt(lease, LEASE).await.unwrap();
-    store.begin_attempt(lease, LEASE).await.unwrap();
-    let after = row(&store, &new).await;
-    assert_eq!((after.step_attempts, after.attempts, after.fence), (3, 1, 1), "it is no further claim");
-    assert_eq!(after.first_attempt_at, before.first_attempt_at);
-    assert_eq!(after.last_run_at, before.last_run_at);
-}
-
-pub async fn a_further_attempt_extends_the_lease<F: Factory>(factory: F) {
-    let store = factory.fresh().await;
-    let (new, lease) = planted(&store, "k").await;
-    factory.clock(&store).advance(LEASE - SLACK);
-    store.begin_attempt(lease, LEASE).await.unwrap();
-    factory.clock(&store).advance(LEASE - SLACK);
-    assert!(store.take(take_of(&new)).await.unwrap().is_none());
-}
-
-pub async fn a_further_attempt_by_a_stale_lease_is_refused<F: Factory>(factory: F) {
-    let store = factory.fresh().await;
-    let (new, stale) = planted(&store, "k").await;
-    factory.clock(&store).advance(LEASE);
-    let taken = taken(&store, take_of(&new)).await;
-    let before = picture(&store, &key_of(&new)).await;
-    assert!(matches!(store.begin_attempt(stale, LEASE).await, Err(StoreError::LeaseLost)));
-    let unknown = Lease { id: Uuid::now_v7(), ..taken.lease };
-    assert!(matches!(store.begin_attempt(unknown, LEASE).await, Err(StoreError::LeaseLost)));
-    assert_eq!(picture(&store, &key_of(&new)).await, before);
-}
-
-pub async fn a_further_attempt_does_not_take_back_a_released_lease<F: Factory>(factory: F) {
-    let store = factory.fresh().await;
-    let (new, lease) = planted(&store, "k").await;
-    store.release(lease, None).await.unwrap();
-    let before = picture(&store, &key_of(&new)).await;
-    assert!(matches!(store.begin_attempt(lease, LEASE).await, Err(StoreError::LeaseLost)));
-    assert_eq!(picture(&store, &key_of(&new)).await, before);
-    taken(&store, take_of(&new)).await;
 }
 
 pub async fn forty_points_are_reached_one_after_the_other<F: Factory>(factory: F) {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use workflow::seam::Status;
-use workflow::{Answered, Error, Key, Store};
+use workflow::{Answered, Error, Key, Store, Workflow};
 
 use super::Factory;
 use super::fixture::*;
-use super::shop::{Act, Shop, any_cart, checkout, receipt};
+use super::shop::{Act, Cart, ConnOf, Shop, any_cart, checkout, receipt, stubborn};
 use crate::{Fault, Faulty, How, sweep};
 
 /// A run that fails in its second step, one that goes on from there, and a replay: nearly every call that a runner
@@ -32,6 +32,42 @@ pub async fn the_process_may_die_before_every_call<F: Factory>(factory: F) {
 
 pub async fn the_process_may_die_after_every_call<F: Factory>(factory: F) {
     swept(factory, How::AbandonAfter).await;
+}
+
+/// Each step fails at its first attempt.
+pub async fn what_is_tried_again_survives_a_fault_at_every_call<F: Factory>(factory: F) {
+    for how in [How::Before, How::After, How::AbandonBefore, How::AbandonAfter] {
+        let store = factory.fresh().await;
+        let calls = sweep(how, |fault| goes_on(&factory, &store, fault)).await;
+        assert!(calls >= CALLS, "only {calls} calls were tried");
+    }
+}
+
+/// Checks out by a key of its own, with this fault on the way, and returns how often it fired.
+async fn goes_on<F: Factory>(factory: &F, store: &F::Store, fault: Fault) -> usize {
+    let key = Key::new("tenant", format!("k{}", fault.at)).expect("a valid key");
+    let faulty = Faulty::new(factory.reopen(store).await, [fault]);
+    let acts = ["create_order", "capture_payment", "stage_receipt"].map(|step| (step, Act::FailOnce));
+    let shop = Shop::acting(factory, acts);
+    let run = async || match lived(factory, &faulty, &shop, stubborn::<F>, &key).await {
+        // A store that fails fails the run; whoever asks again goes on.
+        Err(Error::Store(_)) => lived(factory, &faulty, &shop, stubborn::<F>, &key).await,
+        ended => ended,
+    };
+    for _ in ["run", "replay"] {
+        let answered = run().await.unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
+        assert!(*answered.response() == receipt(), "{fault:?}");
+    }
+    done_once(factory, store, &key, fault).await;
+    let mut effect_keys = shop.effect_keys();
+    effect_keys.dedup();
+    assert_eq!(effect_keys.len(), 1, "{fault:?}: the gateway sees one key");
+    let failures = store.failures(&[found(store, &key).await.id]).await.expect("failures");
+    let mut attempts: Vec<_> = failures.iter().map(|failed| (failed.seq, failed.attempt)).collect();
+    assert!(attempts.len() >= 2, "{fault:?}: {failures:?}");
+    attempts.dedup();
+    assert_eq!(attempts.len(), failures.len(), "{fault:?}: each is told once");
+    faulty.fired()
 }
 
 async fn swept<F: Factory>(factory: F, how: How) {
@@ -67,10 +103,20 @@ async fn outlived<F: Factory>(
     shop: &Arc<Shop<F>>,
     key: &Key,
 ) -> Result<Answered, Error> {
+    lived(factory, faulty, shop, checkout::<F>, key).await
+}
+
+async fn lived<F: Factory>(
+    factory: &F,
+    faulty: &Faulty<F::Store>,
+    shop: &Arc<Shop<F>>,
+    workflow: fn() -> Workflow<ConnOf<F>, Shop<F>, Cart>,
+    key: &Key,
+) -> Result<Answered, Error> {
     // Each process has connections of its own: those of the dead are dead.
     let run = async || {
         let process = faulty.over(factory.reopen(faulty.inner()).await);
-        process.process(shop.runner(&process).run(checkout::<F>, key.clone(), any_cart())).await
+        process.process(shop.runner(&process).run(workflow, key.clone(), any_cart())).await
     };
     if let Some(answered) = run().await {
         return answered;

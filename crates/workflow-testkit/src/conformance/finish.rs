@@ -90,7 +90,7 @@ pub async fn a_finished_key_goes_back_to_no_point<F: Factory>(factory: F) {
         let back = Advance { prev, seq: 2, ..first(b"late", at) };
         assert!(matches!(store.advance(lease, back).await, Err(StoreError::LeaseLost)));
     }
-    assert!(matches!(store.begin_attempt(lease, LEASE).await, Err(StoreError::LeaseLost)));
+    assert!(matches!(again(&store, lease, 1).await, Err(StoreError::LeaseLost)));
     assert_eq!(picture(&store, &key_of(&new)).await, before);
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-use workflow::seam::{Advance, Lease, NewKey, Record, StoredResponse, Take, Taken, To};
-use workflow::{Key, STARTED, StagedJob, Store};
+use workflow::seam::{Advance, Failure, Lease, NewKey, Record, StoredResponse, Take, Taken, Then, To};
+use workflow::{Key, STARTED, StagedJob, Store, StoreError};
 
 /// So long that no lease runs out by itself while a case is running.
 pub(super) const LEASE: Duration = Duration::from_secs(60 * 60);
@@ -106,6 +106,16 @@ pub(super) fn second<'a>(data: &'a [u8], at: DateTime<Utc>) -> Advance<'a> {
     }
 }
 
+/// An attempt of the first step that has reached nothing.
+pub(super) fn failure(attempt: i32) -> Failure<'static> {
+    Failure { seq: 1, step: "create_order", attempt, error: "away", in_doubt: false }
+}
+
+/// After this attempt of the first step, a further one.
+pub(super) async fn again(store: &impl Store, lease: Lease, attempt: i32) -> Result<(), StoreError> {
+    store.fail(lease, failure(attempt), Then::Again(LEASE)).await
+}
+
 /// From `started` to the response.
 pub(super) fn finish<'a>(response: &'a StoredResponse, at: DateTime<Utc>) -> Advance<'a> {
     Advance { to: To::Finished { response, retention: RETENTION }, ..first(&[], at) }
@@ -134,13 +144,16 @@ pub(super) async fn picture(store: &impl Store, key: &Key) -> String {
     let r = found(store, key).await;
     let leased = !r.lease_left.is_zero();
     let name = (&r.id, &r.scope, &r.value, &r.workflow, r.version, &r.digest);
-    let standing = (r.status, &r.recovery_point, r.fence, leased, r.attempts, r.step_attempts, &r.last_error);
+    let waits = !r.wake_left.is_zero();
+    let standing =
+        (r.status, &r.recovery_point, r.fence, leased, waits, r.attempts, r.step_attempts, &r.last_error);
     let times = (r.first_attempt_at, r.created_at, r.last_run_at, r.finished_at);
     let response = r.response.as_ref().map(|response| (response.code, &response.headers, &response.body));
     let lease = Lease { id: r.id, fence: r.fence };
     let position = store.settle(lease).await.expect("settle");
     let journal = store.journal(&[r.id]).await.expect("journal");
-    format!("{name:?} {standing:?} {times:?} {response:?} {position:?} {journal:?}")
+    let failures = store.failures(&[r.id]).await.expect("failures");
+    format!("{name:?} {standing:?} {times:?} {response:?} {position:?} {journal:?} {failures:?}")
 }
 
 /// That a later time of the database lies behind an earlier one by what the test's clock was moved, more or less.

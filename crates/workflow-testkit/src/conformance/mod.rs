@@ -8,6 +8,7 @@ pub mod claim;
 pub mod concurrency;
 pub mod crash;
 mod factory;
+pub mod failure;
 pub mod finish;
 mod fixture;
 pub mod inspect;
@@ -17,6 +18,7 @@ pub mod mismatch;
 mod shop;
 pub mod time;
 pub mod together;
+pub mod undo;
 pub mod walk;
 
 use std::future::Future;
@@ -95,11 +97,27 @@ macro_rules! conformance {
                 data_of_any_bytes_comes_back,
                 data_of_one_mebibyte_comes_back,
                 data_without_a_byte_is_not_no_data,
-                a_further_attempt_is_counted,
-                a_further_attempt_extends_the_lease,
-                a_further_attempt_by_a_stale_lease_is_refused,
-                a_further_attempt_does_not_take_back_a_released_lease,
                 forty_points_are_reached_one_after_the_other,
+            }
+            failure {
+                a_further_attempt_is_counted_with_the_failure_of_the_last,
+                a_further_attempt_extends_the_lease,
+                a_failure_that_is_told_twice_counts_once,
+                a_failure_of_another_attempt_is_refused,
+                a_failure_by_a_stale_lease_is_refused,
+                a_failure_does_not_take_back_a_released_lease,
+                a_failure_may_leave_everything_as_it_is,
+                a_key_that_is_freed_may_be_taken_at_once,
+                a_key_that_waits_is_taken_when_its_time_has_come_and_not_before,
+                a_key_that_waits_is_neither_advanced_nor_extended,
+                a_parked_key_is_taken_only_after_somebody_let_it_go_on,
+                a_key_that_waits_goes_on_before_its_time_if_somebody_says_so,
+                to_let_go_on_what_runs_or_is_finished_or_unknown_does_nothing,
+                whoever_takes_the_key_knows_how_many_attempts_did_nothing,
+                a_step_forward_leaves_the_failures_behind_it,
+                failures_are_told_by_row_point_and_attempt,
+                an_error_of_any_text_comes_back,
+                of_a_failure_and_a_take_one_wins,
             }
             atomic {
                 notes_jobs_and_point_are_committed_together,
@@ -230,11 +248,23 @@ macro_rules! conformance {
                 of_many_releases_each_keeps_its_own_reason,
                 inserts_advances_and_releases_at_once_do_not_mix,
             }
+            undo {
+                a_key_that_is_turned_round_is_undoing_and_shows_no_answer,
+                to_turn_round_has_the_guards_of_an_advance,
+                a_key_that_is_undone_does_not_go_forward_and_one_that_runs_not_back,
+                the_last_undo_stores_the_answer,
+                undos_and_the_answer_are_committed_together_or_not_at_all,
+                whoever_takes_a_key_that_is_undone_gets_its_answer_and_goes_on,
+                a_key_that_goes_forward_has_no_answer_to_undo_for,
+                a_key_that_is_undone_waits_parks_and_goes_on_as_what_it_is,
+                a_settled_row_says_that_it_was_turned_round,
+            }
             crash {
                 every_call_may_find_the_database_away,
                 the_reply_of_every_call_may_be_lost,
                 the_process_may_die_before_every_call,
                 the_process_may_die_after_every_call,
+                what_is_tried_again_survives_a_fault_at_every_call,
             }
             time {
                 the_clock_moves_what_is_written,
@@ -287,6 +317,7 @@ mod tests {
             include_str!("claim.rs"),
             include_str!("concurrency.rs"),
             include_str!("crash.rs"),
+            include_str!("failure.rs"),
             include_str!("finish.rs"),
             include_str!("inspect.rs"),
             include_str!("lease.rs"),
@@ -294,6 +325,7 @@ mod tests {
             include_str!("mismatch.rs"),
             include_str!("time.rs"),
             include_str!("together.rs"),
+            include_str!("undo.rs"),
             include_str!("walk.rs"),
         ];
         let cases = subjects.iter().flat_map(|text| text.split("\npub async fn ").skip(1));

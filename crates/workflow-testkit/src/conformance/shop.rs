@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 use workflow::{
-    Answered, Atomic, Error, Foreign, Halt, Key, RecoveryPoint, Response, Runner, Step, Store, Workflow,
+    Answered, Atomic, Error, Foreign, Halt, Key, RecoveryPoint, Response, Retry, Runner, Step, Store,
+    Workflow,
 };
 
 use super::Factory;
@@ -85,6 +87,8 @@ impl RecoveryPoint for PaymentCaptured {
 #[derive(Clone, Copy)]
 pub(super) enum Act {
     Fail,
+    /// At its first attempt here.
+    FailOnce,
     Panic,
     Refuse,
     Wait,
@@ -139,7 +143,7 @@ impl<F: Factory> Shop<F> {
     /// A runner with a lease so long, and so few heartbeats, that only the clock ends the one, and none interferes.
     pub(super) fn runner<S: Store<Conn = ConnOf<F>>>(self: &Arc<Self>, store: &S) -> Runner<S, Self> {
         let runner = Runner::builder(store.clone(), self.clone()).lease(LEASE).heartbeat(LEASE / 3);
-        runner.with(checkout::<F>).with(refund::<F>).build().expect("a right definition")
+        runner.with(checkout::<F>).with(stubborn::<F>).with(refund::<F>).build().expect("a right definition")
     }
 
     /// The checkout of some cart by this key.
@@ -154,7 +158,8 @@ impl<F: Factory> Shop<F> {
     async fn act(&self, step: &'static str) -> Step<()> {
         match self.acts.get(step) {
             None => Ok(()),
-            Some(Act::Fail) => Err(Halt::of("the gateway is away")),
+            Some(Act::FailOnce) if self.ran().iter().filter(|ran| **ran == step).count() > 1 => Ok(()),
+            Some(Act::Fail | Act::FailOnce) => Err(Halt::of("the gateway is away")),
             Some(Act::Panic) => panic!("planned in {step}"),
             Some(Act::Refuse) => Err(Response::new(402, json!({ "error": "declined" })).into()),
             Some(Act::Wait) => {
@@ -171,6 +176,19 @@ pub(super) fn checkout<F: Factory>() -> Workflow<ConnOf<F>, Shop<F>, Cart> {
         .atomic("create_order", create_order::<F>)
         .foreign("capture_payment", capture_payment::<F>)
         .atomic("stage_receipt", stage_receipt::<F>)
+        .build()
+}
+
+/// The same, each step of which is tried again.
+pub(super) fn stubborn<F: Factory>() -> Workflow<ConnOf<F>, Shop<F>, Cart> {
+    let retry = Retry::times(5).backoff(Duration::from_millis(1), 1.0, Duration::from_millis(1));
+    Workflow::new("stubborn")
+        .atomic("create_order", create_order::<F>)
+        .retry(retry)
+        .foreign("capture_payment", capture_payment::<F>)
+        .retry(retry)
+        .atomic("stage_receipt", stage_receipt::<F>)
+        .retry(retry)
         .build()
 }
 

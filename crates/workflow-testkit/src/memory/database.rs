@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Status, Take, Taken, To,
+    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position, ReachedPoint,
+    Record, Status, StoredResponse, Take, Taken, Then, To,
 };
 use workflow::{Key, StagedJob, StoreError};
 
@@ -58,6 +59,10 @@ impl Database {
             row.fence += 1;
         }
         row.claim_id = take.claim_id;
+        if row.status == Status::Waiting {
+            row.status = Status::Running;
+        }
+        row.wake_at = None;
         row.lease_expires_at = Some(now + take.lease);
         row.last_run_at = now;
         Some(row.taken())
@@ -73,16 +78,17 @@ impl Database {
         &mut self,
         lease: Lease,
         walk: &[Advance<'_>],
+        status: Status,
         now: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, StoreError> {
         let (Some(first), Some(last)) = (walk.first(), walk.last()) else {
             return Err(StoreError::LeaseLost);
         };
         let row = self.row(lease.id).filter(|row| {
-            row.fence == lease.fence && row.recovery_point == first.prev && row.status == Status::Running
+            row.fence == lease.fence && row.recovery_point == first.prev && row.status == status
         });
         let row = row.ok_or(StoreError::LeaseLost)?;
-        row.points.extend(walk.iter().map(|advance| point(lease, advance, now)));
+        row.reach(lease, walk, now);
         row.seq = last.seq;
         row.recovery_point = last.name().to_owned();
         (row.attempts, row.last_error) = (1, None);
@@ -105,17 +111,52 @@ impl Database {
         Ok(now)
     }
 
-    pub(super) fn begin_attempt(
+    /// What the key has reached is undone from here.
+    pub(super) fn turn(
         &mut self,
         lease: Lease,
-        ttl: Duration,
+        advance: Advance<'_>,
+        answer: &StoredResponse,
+        now: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let at = self.walk(lease, &[advance], Status::Running, now)?;
+        let row = self.row(lease.id).ok_or(StoreError::LeaseLost)?;
+        (row.status, row.response) = (Status::Undoing, Some(answer.clone()));
+        Ok(at)
+    }
+
+    pub(super) fn points(&self, id: Uuid) -> Vec<ReachedPoint> {
+        self.rows.get(&id).map(|row| row.reached()).unwrap_or_default()
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        lease: Lease,
+        failure: Failure<'_>,
+        then: Then,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let row = self.row(lease.id).filter(|row| row.is_leased_to(lease) && row.status == Status::Running);
-        let row = row.ok_or(StoreError::LeaseLost)?;
-        row.step_attempts += 1;
-        row.lease_expires_at = Some(now + ttl);
+        let row = self.row(lease.id).filter(|row| {
+            row.is_leased_to(lease)
+                // A call that is repeated because its reply was lost finds the next attempt counted.
+                && (row.step_attempts == failure.attempt || row.step_attempts == failure.attempt + 1)
+        });
+        row.ok_or(StoreError::LeaseLost)?.fail(lease, failure, then, now);
         Ok(())
+    }
+
+    pub(super) fn unpark(&mut self, key: &Key) -> bool {
+        let id = self.ids.get(&(key.scope().to_owned(), key.value().to_owned())).copied();
+        let parked = |row: &&mut Row| match row.status {
+            Status::Waiting | Status::NeedsAttention => true,
+            Status::Undoing => row.wake_at.is_some(),
+            _ => false,
+        };
+        let Some(row) = id.and_then(|id| self.row(id)).filter(parked) else { return false };
+        row.status = if row.response.is_some() { Status::Undoing } else { Status::Running };
+        row.wake_at = None;
+        row.fence += 1;
+        true
     }
 
     pub(super) fn release(&mut self, lease: Lease, error: Option<&str>) {
@@ -161,6 +202,11 @@ impl Database {
         rows.flat_map(|(_, row)| row.points.iter().cloned()).collect()
     }
 
+    pub(super) fn failures(&self, ids: &[Uuid]) -> Vec<FailedAttempt> {
+        let rows = self.rows.iter().filter(|(id, _)| ids.contains(id));
+        rows.flat_map(|(_, row)| row.failures.iter().cloned()).collect()
+    }
+
     pub(super) fn census(&self) -> Vec<Census> {
         let mut count = BTreeMap::<_, i64>::new();
         for row in self.rows.values().filter(|row| row.status != Status::Finished) {
@@ -176,18 +222,5 @@ impl Database {
 
     fn row(&mut self, id: Uuid) -> Option<&mut Row> {
         self.rows.get_mut(&id).map(Arc::make_mut)
-    }
-}
-
-fn point(lease: Lease, advance: &Advance<'_>, now: DateTime<Utc>) -> PointRow {
-    PointRow {
-        key_id: lease.id,
-        seq: advance.seq,
-        name: advance.name().to_owned(),
-        step: advance.step.to_owned(),
-        attempts: advance.attempts,
-        first_attempt_at: advance.first_attempt_at.unwrap_or(now),
-        reached_at: now,
-        fence: lease.fence,
     }
 }

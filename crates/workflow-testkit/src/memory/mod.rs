@@ -13,7 +13,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
-use workflow::seam::{Advance, Beat, Census, Filter, Lease, NewKey, PointRow, Position, Record, Take, Taken};
+use workflow::seam::{
+    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position, ReachedPoint,
+    Record, Status, StoredResponse, Take, Taken, Then,
+};
 use workflow::{Clock, Key, StagedJob, Store, StoreError};
 
 pub use conn::{MemoryConn, MemoryTx};
@@ -133,9 +136,34 @@ impl Store for Memory {
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
-        let at = tx.conn.database.walk(lease, walk, self.now())?;
+        let at = tx.conn.database.walk(lease, walk, Status::Running, self.now())?;
         tx.conn.database.jobs.extend_from_slice(jobs);
         Ok(at)
+    }
+
+    async fn undo_in(
+        &self,
+        tx: &mut MemoryTx,
+        lease: Lease,
+        walk: &[Advance<'_>],
+        jobs: &[StagedJob],
+    ) -> Result<DateTime<Utc>, StoreError> {
+        let at = tx.conn.database.walk(lease, walk, Status::Undoing, self.now())?;
+        tx.conn.database.jobs.extend_from_slice(jobs);
+        Ok(at)
+    }
+
+    async fn turn(
+        &self,
+        lease: Lease,
+        advance: Advance<'_>,
+        answer: &StoredResponse,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        self.write(|database, now| database.turn(lease, advance, answer, now)).await
+    }
+
+    async fn points(&self, id: Uuid) -> Result<Vec<ReachedPoint>, StoreError> {
+        Ok(self.committed().points(id))
     }
 
     async fn commit(&self, tx: MemoryTx) -> Result<(), StoreError> {
@@ -148,11 +176,15 @@ impl Store for Memory {
     }
 
     async fn advance(&self, lease: Lease, advance: Advance<'_>) -> Result<DateTime<Utc>, StoreError> {
-        self.write(|database, now| database.walk(lease, &[advance], now)).await
+        self.write(|database, now| database.walk(lease, &[advance], Status::Running, now)).await
     }
 
-    async fn begin_attempt(&self, lease: Lease, ttl: Duration) -> Result<(), StoreError> {
-        self.write(|database, now| database.begin_attempt(lease, ttl, now)).await
+    async fn fail(&self, lease: Lease, failure: Failure<'_>, then: Then) -> Result<(), StoreError> {
+        self.write(|database, now| database.fail(lease, failure, then, now)).await
+    }
+
+    async fn unpark(&self, key: &Key) -> Result<bool, StoreError> {
+        Ok(self.write(|database, _| database.unpark(key)).await)
     }
 
     async fn release(&self, lease: Lease, error: Option<&str>) -> Result<(), StoreError> {
@@ -181,6 +213,10 @@ impl Store for Memory {
 
     async fn journal(&self, ids: &[Uuid]) -> Result<Vec<PointRow>, StoreError> {
         Ok(self.committed().journal(ids))
+    }
+
+    async fn failures(&self, ids: &[Uuid]) -> Result<Vec<FailedAttempt>, StoreError> {
+        Ok(self.committed().failures(ids))
     }
 
     async fn census(&self) -> Result<Vec<Census>, StoreError> {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use workflow::STARTED;
-use workflow::seam::{Lease, NewKey, PointRow, Position, Record, Status, StoredResponse, Take, Taken};
+use workflow::seam::{
+    Advance, FailedAttempt, Failure, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Status,
+    StoredResponse, Take, Taken, Then,
+};
 
 /// A key's row with the points that it has reached.
 #[derive(Clone)]
@@ -27,6 +30,10 @@ pub(super) struct Row {
     pub(super) last_error: Option<String>,
     pub(super) response: Option<StoredResponse>,
     pub(super) points: Vec<PointRow>,
+    /// The data of each of these; none of the response.
+    pub(super) data_of: Vec<Vec<u8>>,
+    pub(super) wake_at: Option<DateTime<Utc>>,
+    pub(super) failures: Vec<FailedAttempt>,
 }
 
 impl Row {
@@ -49,16 +56,23 @@ impl Row {
             last_error: None,
             response: None,
             points: Vec::new(),
+            data_of: Vec::new(),
+            wake_at: None,
+            failures: Vec::new(),
         }
     }
 
     /// Whether this claim may have the row.
     pub(super) fn is_claimable(&self, take: &Take<'_>, now: DateTime<Utc>) -> bool {
         let free = self.lease_expires_at.is_none_or(|end| end <= now) || self.claim_id == take.claim_id;
-        free && self.status == Status::Running
+        let goes_on = match self.status {
+            Status::Running | Status::Waiting | Status::Undoing => self.wake_at.is_none_or(|at| at <= now),
+            _ => false,
+        };
+        free && goes_on
             && self.key.workflow == take.workflow
             && take.digest.is_none_or(|digest| digest == self.key.digest)
-            && take.points.contains(&&*self.recovery_point)
+            && (take.points.contains(&&*self.recovery_point) || self.status == Status::Undoing)
     }
 
     /// Whether this lease is still out: neither taken over, nor given back, nor ended.
@@ -77,7 +91,82 @@ impl Row {
             request_params: self.key.request_params.clone(),
             effect_seed: self.key.effect_seed.to_vec(),
             step_attempts: self.step_attempts,
+            failures: self.known_failures(),
             first_attempt_at: self.first_attempt_at.unwrap_or(self.last_run_at),
+            created_at: self.created_at,
+            taken_at: self.last_run_at,
+            undoing: self.response.clone(),
+        }
+    }
+
+    /// Of how many attempts of the next step it is known that they have done nothing.
+    fn known_failures(&self) -> i32 {
+        let known = self.failures.iter().filter(|failed| failed.seq == self.seq + 1 && !failed.in_doubt);
+        i32::try_from(known.count()).unwrap_or(i32::MAX)
+    }
+
+    /// A row in the journal for each of these.
+    pub(super) fn reach(&mut self, lease: Lease, walk: &[Advance<'_>], now: DateTime<Utc>) {
+        for advance in walk {
+            self.data_of.extend(advance.data().map(<[u8]>::to_vec));
+            self.points.push(PointRow {
+                key_id: lease.id,
+                seq: advance.seq,
+                name: advance.name().to_owned(),
+                step: advance.step.to_owned(),
+                attempts: advance.attempts,
+                first_attempt_at: advance.first_attempt_at.unwrap_or(now),
+                reached_at: now,
+                fence: lease.fence,
+            });
+        }
+    }
+
+    /// The points with their data.
+    pub(super) fn reached(&self) -> Vec<ReachedPoint> {
+        let reached = self.points.iter().zip(&self.data_of).map(|(point, data)| ReachedPoint {
+            seq: point.seq,
+            name: point.name.clone(),
+            step: point.step.clone(),
+            data: data.clone(),
+        });
+        reached.collect()
+    }
+
+    /// A failed attempt, and what comes then.
+    pub(super) fn fail(&mut self, lease: Lease, failure: Failure<'_>, then: Then, now: DateTime<Utc>) {
+        let goes_on = matches!(then, Then::Again(_) | Then::Stay);
+        match then {
+            Then::Again(ttl) => {
+                self.step_attempts = failure.attempt + 1;
+                self.lease_expires_at = Some(now + ttl);
+            }
+            Then::Later(pause) => {
+                self.wake_at = Some(now + pause);
+                if self.status == Status::Running {
+                    self.status = Status::Waiting;
+                }
+            }
+            Then::Park => self.status = Status::NeedsAttention,
+            Then::Stay | Then::Free => {}
+        }
+        if !goes_on {
+            self.lease_expires_at = None;
+            self.attempts = (self.attempts - 1).max(0);
+        }
+        self.last_error = Some(failure.error.to_owned());
+        let known = |noted: &FailedAttempt| noted.seq == failure.seq && noted.attempt == failure.attempt;
+        if !self.failures.iter().any(known) {
+            self.failures.push(FailedAttempt {
+                key_id: lease.id,
+                seq: failure.seq,
+                step: failure.step.to_owned(),
+                attempt: failure.attempt,
+                error: failure.error.to_owned(),
+                in_doubt: failure.in_doubt,
+                failed_at: now,
+                fence: lease.fence,
+            });
         }
     }
 
@@ -109,8 +198,10 @@ impl Row {
             last_run_at: self.last_run_at,
             finished_at: self.finished_at,
             lease_left: left.unwrap_or(Duration::ZERO),
+            wake_left: self.wake_at.and_then(|at| (at - now).to_std().ok()).unwrap_or(Duration::ZERO),
             last_error: self.last_error.clone(),
-            response: self.response.clone(),
+            // While a key is undone, its answer is not given yet.
+            response: self.response.clone().filter(|_| self.status == Status::Finished),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::advance::StoredResponse;
 use crate::digest::{self, DIGEST_VERSION, Origin};
 use crate::point::{FINISHED, STARTED};
 use crate::record::{Lease, NewKey, Record, Status, Take, Taken};
@@ -44,7 +45,13 @@ pub(super) struct Claimed {
     pub(super) request: Vec<u8>,
     pub(super) effect_seed: Vec<u8>,
     pub(super) attempts: i32,
+    pub(super) failures: i32,
     pub(super) first_attempt_at: DateTime<Utc>,
+    /// How long ago that was, and the first claim.
+    pub(super) step_age: Duration,
+    pub(super) age: Duration,
+    /// The answer that is stored when the key's steps are undone; `None` while it goes forward.
+    pub(super) undoing: Option<Response>,
 }
 
 /// What a claim has to know of a workflow.
@@ -55,6 +62,17 @@ pub(super) struct Known {
     pub(super) request: TypeId,
     /// The points from which a step starts, aliases included.
     pub(super) points: Vec<&'static str>,
+    pub(super) steps: Vec<&'static str>,
+}
+
+impl Known {
+    /// Whether a key that stands there can go on: forward, or, at a point of an undo, back.
+    pub(super) fn goes_on_from(&self, point: &str) -> bool {
+        match point.split_once('.') {
+            None => self.points.contains(&point),
+            Some((step, _)) => self.steps.contains(&step),
+        }
+    }
 }
 
 /// What is asked of a key.
@@ -181,7 +199,11 @@ fn fresh<S: Store, A>(
         request: request.to_vec(),
         effect_seed: new.effect_seed.to_vec(),
         attempts: 1,
+        failures: 0,
         first_attempt_at,
+        step_age: Duration::ZERO,
+        age: Duration::ZERO,
+        undoing: None,
     }
 }
 
@@ -193,9 +215,10 @@ async fn resumed<S: Store, A>(
     sent: Instant,
 ) -> Result<Claimed, Error> {
     let held = inner.registry.hold(taken.lease, sent);
+    let age = |since: DateTime<Utc>| (taken.taken_at - since).to_std().unwrap_or_default();
     let point = taken.recovery_point;
-    let opened = open(inner, &key, &point, taken.request_params, taken.data);
-    let (request, data) = match opened {
+    let opened = open(inner, &key, &point, taken.request_params, taken.data, taken.undoing);
+    let (request, data, undoing) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             persist::give_back(inner, &held, Some(&error)).await;
@@ -210,10 +233,17 @@ async fn resumed<S: Store, A>(
         request,
         effect_seed: taken.effect_seed,
         attempts: taken.step_attempts,
+        failures: taken.failures,
         first_attempt_at: taken.first_attempt_at,
+        step_age: age(taken.first_attempt_at),
+        age: age(taken.created_at),
+        undoing,
         key,
     })
 }
+
+/// The request, the data of the point, and the answer of a key that is undone.
+type Opened = (Vec<u8>, Vec<u8>, Option<Response>);
 
 fn open<S: Store, A>(
     inner: &Inner<S, A>,
@@ -221,14 +251,20 @@ fn open<S: Store, A>(
     point: &str,
     request: Vec<u8>,
     sealed: Option<Vec<u8>>,
-) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    undoing: Option<StoredResponse>,
+) -> Result<Opened, Error> {
     let sealer = Sealer { codec: &*inner.settings.codec, key };
     let request = sealer.open_request(request).map_err(|source| data(key, STARTED, source))?;
+    if let Some(answer) = undoing {
+        let answer = sealer.open_response(answer).map_err(|source| data(key, point, source))?;
+        // The point of an undo has no data.
+        return Ok((request, Vec::new(), Some(answer)));
+    }
     let opened = match sealed {
         Some(sealed) => sealer.open_data(point, sealed).map_err(|source| data(key, point, source))?,
         None => request.clone(),
     };
-    Ok((request, opened))
+    Ok((request, opened, None))
 }
 
 /// Why a row could not be taken: an error, its response, or `None` if it is free by now.
@@ -251,7 +287,7 @@ fn verdict<S: Store, A: Send + Sync + 'static>(
             response.map(Some).map_err(|source| data(&key, FINISHED, source))
         }
         Status::NeedsAttention => Err(Error::NeedsAttention { key, status: record.status }),
-        Status::Running if record.lease_left.is_zero() => {
+        Status::Running | Status::Waiting if record.lease_left.is_zero() && record.wake_left.is_zero() => {
             match known.points.contains(&&*record.recovery_point) {
                 true => Ok(None),
                 false => {
@@ -259,6 +295,10 @@ fn verdict<S: Store, A: Send + Sync + 'static>(
                 }
             }
         }
+        Status::Waiting | Status::Undoing if !record.wake_left.is_zero() => {
+            Err(Error::Waiting { key, retry_after: record.wake_left.max(SOONEST) })
+        }
+        Status::Undoing if record.lease_left.is_zero() => Ok(None),
         Status::Running | Status::Waiting | Status::Undoing => {
             Err(Error::InProgress { key, retry_after: record.lease_left.max(SOONEST) })
         }

@@ -57,6 +57,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
             version: self.version,
             request: TypeId::of::<In>(),
             points: self.steps.iter().flat_map(points).collect(),
+            steps: self.steps.iter().map(|step| step.name).collect(),
         }
     }
 
@@ -68,12 +69,10 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
         Box::pin(async move {
             let mut run = RunOf::open(inner, self, claimed).await?;
             let skipped = run.done();
-            let mut ran = Vec::new();
             loop {
                 for stepped in run.phase().await? {
-                    ran.extend(stepped.step);
                     if let Reach::Response(response) = stepped.reach {
-                        return Ok(Answered::by_run(response, ran, skipped));
+                        return Ok(Answered::by_run(response, run.ran, skipped));
                     }
                 }
             }

@@ -1,8 +1,11 @@
 //! Looking at keys, and at what a new build would leave behind.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::failure::FailedAttempt;
 use crate::record::{Filter, PointRow, Record, Status};
 use crate::seam::Census;
 use crate::{Error, FINISHED, Key, Response, Store, StoreError};
@@ -42,6 +45,8 @@ pub struct KeyStatus {
     pub finished_at: Option<DateTime<Utc>>,
     /// Whether a run holds its lease just now.
     pub leased: bool,
+    /// How long a waiting key still waits; zero for every other.
+    pub wake_left: Duration,
     /// Why the last run stopped.
     pub last_error: Option<String>,
     /// The response of a finished key.
@@ -86,6 +91,24 @@ impl<S: Store, A: Send + Sync + 'static> Runner<S, A> {
         Ok(self.0.store.journal(keys).await?)
     }
 
+    /// The attempts of these keys that reached nothing, each with its error, in the order of their rows, points and numbers.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn failed_attempts(&self, keys: &[Uuid]) -> Result<Vec<FailedAttempt>, Error> {
+        Ok(self.0.store.failures(keys).await?)
+    }
+
+    /// Lets a key go on that is parked as `needs_attention` or waits: from now on it can be claimed, by
+    /// [`resume`](Self::resume) or by whoever asks with its request. A step whose attempts are used up has one more.
+    /// Returns whether there was such a key.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn unpark(&self, key: &Key) -> Result<bool, Error> {
+        Ok(self.0.store.unpark(key).await?)
+    }
+
     /// Which unfinished keys this build could not go on with: run it before a deploy. Empty is good.
     ///
     /// # Errors
@@ -97,8 +120,7 @@ impl<S: Store, A: Send + Sync + 'static> Runner<S, A> {
 
     fn stranded(&self, standing: Census) -> Option<Stranded> {
         let workflow = self.0.workflows.get(&*standing.workflow);
-        let known =
-            workflow.is_some_and(|workflow| workflow.known.points.contains(&&*standing.recovery_point));
+        let known = workflow.is_some_and(|workflow| workflow.known.goes_on_from(&standing.recovery_point));
         (!known).then(|| Stranded {
             workflow: standing.workflow,
             recovery_point: standing.recovery_point,
@@ -129,6 +151,7 @@ fn opened<S: Store, A>(inner: &Inner<S, A>, record: Record) -> Result<KeyStatus,
         last_run_at: record.last_run_at,
         finished_at: record.finished_at,
         leased: !record.lease_left.is_zero(),
+        wake_left: record.wake_left,
         last_error: record.last_error,
         response,
     })

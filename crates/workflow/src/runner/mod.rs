@@ -1,6 +1,7 @@
 //! The runner: loads a key, skips completed steps, persists each new recovery point and stores the response.
 //! All rules are here and in the files beside this one; statements are in the stores.
 
+mod again;
 mod answered;
 mod builder;
 mod call;
@@ -16,6 +17,7 @@ mod phase;
 mod reach;
 mod run;
 mod seal;
+mod undo;
 
 use std::any::TypeId;
 use std::collections::HashMap;

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
+use crate::advance::Advance;
 use crate::outbox::StagedJob;
 use crate::outcome::Reached;
-use crate::record::{Advance, Status};
+use crate::record::Status;
 use crate::workflow::StepEntry;
 use crate::{Error, RecoveryPoint, Store, StoreError};
 
@@ -26,18 +27,21 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         Limit { call: self.inner.settings.call_limit(), until: self.held.until() }
     }
 
-    /// Commits what was reached, the last of it `last`, and settles a doubt. The inner error: nothing of it has
+    /// Commits what was reached, and settles a doubt. The inner error: nothing of it has
     /// happened, and the key is still ours.
     pub(super) async fn committed(
         &self,
         tx: S::Tx,
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
-        last: &Sealed,
     ) -> Result<Result<DateTime<Utc>, StoreError>, Error> {
         match self.commit(tx, walk, jobs).await {
             Err(StoreError::LeaseLost) => Err(self.lost()),
-            Err(error @ StoreError::InDoubt { .. }) => Ok(self.settle(last).await?.ok_or(error)),
+            Err(error @ StoreError::InDoubt { .. }) => {
+                let Some(last) = walk.last() else { return Ok(Err(error)) };
+                let status = if last.response().is_some() { Status::Finished } else { self.status() };
+                Ok(self.settle(status, last.name()).await?.ok_or(error))
+            }
             committed => Ok(committed),
         }
     }
@@ -49,8 +53,12 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
         let (store, limit) = (&self.inner.store, self.limit());
-        let advance = store.advance_in(&mut tx, self.held.lease(), walk, jobs);
-        match limit.once(advance).await {
+        let lease = self.held.lease();
+        let advanced = match self.undoing {
+            None => limit.once(store.advance_in(&mut tx, lease, walk, jobs)).await,
+            Some(_) => limit.once(store.undo_in(&mut tx, lease, walk, jobs)).await,
+        };
+        match advanced {
             Ok(at) => limit.once(store.commit(tx)).await.map(|()| at),
             // Without a COMMIT sent, a broken connection is no doubt. It is dropped, not asked to roll back.
             Err(StoreError::InDoubt { doing, source }) => Err(StoreError::Away { doing, source }),
@@ -102,7 +110,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
                 in_doubt = in_doubt.or(Some(sent));
             }
             if let Some(sent) = in_doubt
-                && let Some(at) = self.settle(&sealed).await?
+                && let Some(at) = self.settle(sealed.status(), sealed.name()).await?
             {
                 return Ok(self.moved(entry, reached, Vec::new(), at, sent));
             }
@@ -113,20 +121,23 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         }
     }
 
-    /// Whether an advance whose reply was lost has happened: the row is read under its lock, so that whoever was
+    /// The status of the key while it is ours.
+    fn status(&self) -> Status {
+        if self.undoing.is_some() { Status::Undoing } else { Status::Running }
+    }
+
+    /// Whether an advance to there whose reply was lost has happened: the row is read under its lock, so that whoever was
     /// about to commit it has done so or never will. `None`: it has not, and the key is still ours.
-    async fn settle(&self, sealed: &Sealed) -> Result<Option<DateTime<Utc>>, Error> {
+    pub(super) async fn settle(&self, status: Status, point: &str) -> Result<Option<DateTime<Utc>>, Error> {
         let lease = self.held.lease();
         let found = self.limit().patiently(|| self.inner.store.settle(lease)).await?;
         let Some(found) = found.filter(|found| found.fence == lease.fence) else { return Err(self.lost()) };
-        let there = match sealed {
-            Sealed::Point { name, .. } => found.status == Status::Running && found.recovery_point == *name,
-            Sealed::Finished(_) => found.status == Status::Finished,
-        };
-        match found.status {
-            _ if there => Ok(Some(found.first_attempt_at.unwrap_or(self.first_attempt_at))),
-            Status::Running if found.recovery_point == self.at => Ok(None),
-            _ => Err(self.lost()),
+        if found.status == status && found.recovery_point == point {
+            return Ok(Some(found.first_attempt_at.unwrap_or(self.first_attempt_at)));
+        }
+        match found.status == self.status() && found.recovery_point == self.at {
+            true => Ok(None),
+            false => Err(self.lost()),
         }
     }
 
@@ -139,7 +150,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         sent: Instant,
     ) -> Stepped {
         self.held.extended(sent);
-        (self.seq, self.attempts, self.first_attempt_at) = (self.seq + 1, 1, at);
+        (self.seq, self.attempts, self.failures, self.first_attempt_at) = (self.seq + 1, 1, 0, at);
+        self.step_since = tokio::time::Instant::now();
+        self.ran.push(entry.name);
         let reach = match reached {
             Reached::Point { name, data } => {
                 self.at = name.to_owned();
@@ -150,18 +163,6 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         };
         tracing::debug!(step = entry.name, ?reach, "reached");
         Stepped { step: Some(entry.name), reach, jobs }
-    }
-
-    pub(super) async fn begin_attempt(&mut self) -> Result<(), Error> {
-        let (lease, ttl) = (self.held.lease(), self.inner.settings.lease);
-        let sent = Instant::now();
-        match self.limit().patiently(|| self.inner.store.begin_attempt(lease, ttl)).await {
-            Ok(()) => self.held.extended(sent),
-            Err(StoreError::LeaseLost) => return Err(self.lost()),
-            Err(error) => return Err(error.into()),
-        }
-        self.attempts += 1;
-        Ok(())
     }
 
     pub(super) async fn give_back(&self, why: Option<&Error>) {
@@ -193,7 +194,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
 
 /// Gives a lease back, with the reason. Where that fails it runs out by itself.
 pub(super) async fn give_back<S: Store, A>(inner: &Inner<S, A>, held: &Held, why: Option<&Error>) {
-    let (lease, why) = (held.lease(), why.map(described));
+    let (lease, why) = (held.lease(), why.map(|why| described(why)));
     let limit = Limit { call: inner.settings.call_limit(), until: held.until() };
     if let Err(error) = limit.patiently(|| inner.store.release(lease, why.as_deref())).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not given back; it runs out");
@@ -201,9 +202,9 @@ pub(super) async fn give_back<S: Store, A>(inner: &Inner<S, A>, held: &Held, why
 }
 
 /// An error and its sources, as one line.
-fn described(error: &Error) -> String {
+pub(super) fn described(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(error) = source {
         let more = error.to_string();
         if !text.ends_with(&more) {

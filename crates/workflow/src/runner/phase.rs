@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 
 use tracing::Instrument;
 
+use crate::advance::Advance;
 use crate::context::Atomic;
 use crate::outbox::{Outbox, StagedJob};
 use crate::outcome::Reached;
-use crate::record::Advance;
 use crate::step::{ForeignRun, Stop};
 use crate::workflow::{AtomicEntry, StepEntry, Table};
 use crate::{Error, RecoveryPoint, Store, StoreError};
 
 use super::patience::{Backoff, Limit};
 use super::reach::Stepped;
-use super::run::{RunOf, caught};
+use super::run::{RunOf, in_time};
 use super::seal::Sealed;
 
 /// How long a foreign step's point may wait for the transaction that is to carry it.
@@ -111,7 +111,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let outbox = Outbox::default();
         let attempt = self.attempt(entry, attempts);
         let context = Atomic::of(&mut **tx, &*self.inner.app, &self.key, &self.request, &outbox, attempt);
-        let reached = caught(run(context, data)).instrument(self.span(entry, attempts)).await?;
+        let reached =
+            in_time(false, attempt, run(context, data)).instrument(self.span(entry, attempts)).await?;
         let sealed = self.seal(&reached).map_err(Stop::Unsealed)?;
         Ok(Leg { entry, reached, sealed, jobs: outbox.take(), attempts })
     }
@@ -122,10 +123,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         mut legs: Legs<'t, S::Conn, A, In>,
         carried: usize,
     ) -> Result<Vec<Stepped>, Error> {
-        let Some(last) = legs.last() else { return Ok(Vec::new()) };
         let jobs: Vec<StagedJob> = legs.iter().flat_map(|leg| leg.jobs.clone()).collect();
         let sent = Instant::now();
-        let failed = match self.committed(tx, &self.walk(&legs), &jobs, &last.sealed).await? {
+        let failed = match self.committed(tx, &self.walk(&legs), &jobs).await? {
             Ok(at) => return Ok(self.moved_together(legs, at, sent)),
             Err(failed) => failed,
         };

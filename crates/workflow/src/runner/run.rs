@@ -15,13 +15,17 @@ use crate::outbox::Outbox;
 use crate::outcome::Reached;
 use crate::step::{AtomicRun, ForeignRun, Run, Stop};
 use crate::workflow::{StepEntry, Table};
-use crate::{BoxError, Error, Halt, Key, Meaning, RecoveryPoint, STARTED, Store, digest};
+use crate::{
+    BoxError, Error, Halt, InDoubt, Key, Meaning, RecoveryPoint, Response, STARTED, Store, Verdict, digest,
+};
 
 use super::Inner;
+use super::again::Act;
 use super::claim::Claimed;
 use super::held::Held;
 use super::panicked::Panicked;
 use super::patience::Backoff;
+use super::persist::described;
 use super::reach::Stepped;
 
 pub(super) struct RunOf<S: Store, A, In> {
@@ -37,7 +41,16 @@ pub(super) struct RunOf<S: Store, A, In> {
     pub(super) data: Vec<u8>,
     /// Of the next step.
     pub(super) attempts: i32,
+    /// How many of its attempts are known to have done nothing.
+    pub(super) failures: i32,
     pub(super) first_attempt_at: DateTime<Utc>,
+    /// When that was, and the first claim.
+    pub(super) step_since: tokio::time::Instant,
+    pub(super) since: tokio::time::Instant,
+    /// The answer that is stored when the steps are undone; `None` while the key goes forward.
+    pub(super) undoing: Option<Response>,
+    /// The steps that this run has completed.
+    pub(super) ran: Vec<&'static str>,
     /// Up to this point each step has a commit of its own: a phase has failed.
     pub(super) singly_to: i32,
 }
@@ -57,6 +70,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
                 return Err(error);
             }
         };
+        let now = tokio::time::Instant::now();
         Ok(Self {
             inner,
             table,
@@ -68,31 +82,54 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             seq: claimed.seq,
             data: claimed.data,
             attempts: claimed.attempts,
+            failures: claimed.failures,
             first_attempt_at: claimed.first_attempt_at,
+            step_since: now.checked_sub(claimed.step_age).unwrap_or(now),
+            since: now.checked_sub(claimed.age).unwrap_or(now),
+            undoing: claimed.undoing,
+            ran: Vec::new(),
             singly_to: 0,
         })
     }
 
     /// The steps before the point at which the key stands.
     pub(super) fn done(&self) -> Vec<&'static str> {
+        if self.undoing.is_some() {
+            return Vec::new();
+        }
         self.table.steps.iter().take_while(|step| !step.starts_at(&self.at)).map(|step| step.name).collect()
     }
 
     /// Runs the next step alone and persists what it reached. After an error the lease is given back.
     pub(super) async fn step(&mut self) -> Result<Stepped, Error> {
         let table = self.table.clone();
-        let entry = self.next(&table).await?;
-        let stepped = match &entry.run {
-            Run::Atomic(run) => self.atomic(entry, run).await,
-            Run::Foreign(run) => self.foreign(entry, run).await,
-        };
-        self.ended(stepped).await
+        loop {
+            if let Some(answer) = self.undoing.clone() {
+                let undone = self.undo(&table, answer).await;
+                return self
+                    .ended(&table, undone.map(|stepped| vec![stepped]))
+                    .await
+                    .map(|mut all| all.remove(0));
+            }
+            let entry = self.next(&table).await?;
+            let stepped = match &entry.run {
+                Run::Atomic(run) => self.atomic(entry, run).await,
+                Run::Foreign(run) => self.foreign(entry, run).await,
+            };
+            if let Some(stepped) = self.ended(&table, stepped.map(|stepped| vec![stepped])).await?.pop() {
+                return Ok(stepped);
+            }
+        }
     }
 
     /// Runs the next steps up to the next commit, and commits what they reached: a foreign step, then the atomic ones
     /// that share its commit. Returns what is committed. After an error the lease is given back.
     pub(super) async fn phase(&mut self) -> Result<Vec<Stepped>, Error> {
         let table = self.table.clone();
+        if let Some(answer) = self.undoing.clone() {
+            let undone = self.undo(&table, answer).await;
+            return self.ended(&table, undone.map(|stepped| vec![stepped])).await;
+        }
         let entry = self.next(&table).await?;
         let shares = table.shares(entry).filter(|_| self.seq + 1 > self.singly_to);
         let stepped = match (&entry.run, shares) {
@@ -101,7 +138,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             (Run::Atomic(run), Some(_)) => self.together(&table, Vec::new(), (entry, run)).await,
             (Run::Foreign(run), Some(next)) => self.carrying(&table, entry, run, next).await,
         };
-        self.ended(stepped).await
+        self.ended(&table, stepped).await
     }
 
     /// The step that goes on from here, while the lease holds.
@@ -121,13 +158,34 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         Ok(entry)
     }
 
-    async fn ended<T>(&self, stepped: Result<T, Error>) -> Result<T, Error> {
-        match &stepped {
-            Ok(_) => {}
-            Err(Error::LeaseLost { .. }) => tracing::warn!(point = %self.at, "lease lost"),
-            Err(error) => self.give_back(Some(error)).await,
+    /// Nothing is reached if a step is to be tried again.
+    async fn ended(
+        &mut self,
+        table: &Table<S::Conn, A, In>,
+        stepped: Result<Vec<Stepped>, Error>,
+    ) -> Result<Vec<Stepped>, Error> {
+        let error = match stepped {
+            Err(Error::Step { key, step, point, in_doubt, source }) => {
+                let failed = Error::Step { key, step, point, in_doubt, source };
+                match table.steps.iter().find(|entry| entry.name == step) {
+                    Some(entry) => match self.again(Act::forward(entry), failed).await {
+                        Err(error @ (Error::LeaseLost { .. } | Error::Store(_) | Error::Data { .. })) => {
+                            error
+                        }
+                        // By its policy the key was left, or the run goes on.
+                        done => return done,
+                    },
+                    None => failed,
+                }
+            }
+            Err(error) => error,
+            reached => return reached,
+        };
+        match &error {
+            Error::LeaseLost { .. } => tracing::warn!(point = %self.at, "lease lost"),
+            error => self.give_back(Some(error)).await,
         }
-        stepped
+        Err(error)
     }
 
     /// The step's writes, its jobs and its point: one transaction, the advance its last statement.
@@ -145,7 +203,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             let attempt = self.attempt(entry, self.attempts);
             let context = Atomic::of(&mut *tx, &*inner.app, &self.key, &self.request, &outbox, attempt);
             let span = self.span(entry, self.attempts);
-            let reached = match caught(run(context, &self.data)).instrument(span).await {
+            let reached = match in_time(false, attempt, run(context, &self.data)).instrument(span).await {
                 Ok(reached) => reached,
                 Err(stop) => {
                     self.rollback(tx).await;
@@ -161,13 +219,14 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             };
             let jobs = outbox.take();
             let sent = Instant::now();
-            let failed = match self.committed(tx, &[self.advance(entry, &sealed)], &jobs, &sealed).await? {
+            let failed = match self.committed(tx, &[self.advance(entry, &sealed)], &jobs).await? {
                 Ok(at) => return Ok(self.moved(entry, reached, jobs, at, sent)),
                 Err(failed) => failed,
             };
             // Nothing of the step has happened: it runs again, as a further attempt.
+            let why = described(&failed);
             backoff.after(failed).await?;
-            self.begin_attempt().await?;
+            self.fail(self.failure(Act::forward(entry), &why, false), self.next_attempt()).await?;
         }
     }
 
@@ -190,7 +249,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     ) -> Result<Reached, Stop> {
         let attempt = self.attempt(entry, self.attempts);
         let context = Foreign::of(&*self.inner.app, &self.key, &self.request, attempt);
-        caught(run(context, &self.data)).instrument(self.span(entry, self.attempts)).await
+        in_time(true, attempt, run(context, &self.data)).instrument(self.span(entry, self.attempts)).await
     }
 
     /// A step that reached nothing: its answer is final, or the key stays where it is.
@@ -206,8 +265,17 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             }
             Stop::Unsealed(error) => Err(error),
             Stop::Halt(halt) => match halt.into_meaning() {
-                Meaning::Answer(response) => self.persist(entry, Reached::Response(response)).await,
-                Meaning::Retry(source) => Err(Error::Step { key, step: entry.name, point, source }),
+                Meaning::Answer(response) => self.refuse(entry, response).await,
+                Meaning::InDoubt(source) => {
+                    Err(Error::Step { key, step: entry.name, point, in_doubt: true, source })
+                }
+                Meaning::Retry(source) => match entry.policy.judge.as_ref().map(|judge| judge(&source)) {
+                    Some(Verdict::Answer(response)) => self.refuse(entry, response).await,
+                    verdict => {
+                        let in_doubt = matches!(verdict, Some(Verdict::InDoubt));
+                        Err(Error::Step { key, step: entry.name, point, in_doubt, source })
+                    }
+                },
             },
         }
     }
@@ -218,6 +286,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             number: u32::try_from(number).unwrap_or(1),
             fence: self.held.lease().fence,
             effect_key: digest::effect_key(&self.seed, entry.effect_name),
+            deadline: self.deadline(Act::forward(entry)),
         }
     }
 
@@ -230,7 +299,22 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     }
 }
 
-/// Runs a step; a panic in it is an error like any other.
-pub(super) async fn caught(step: impl Future<Output = Result<Reached, Stop>>) -> Result<Reached, Stop> {
-    Panicked::catch_in(step).await.unwrap_or_else(|panicked| Err(Stop::Halt(Halt::of(panicked))))
+/// Runs a step up to its deadline; a panic in it is an error like any other. A foreign step that is cut off by either is
+/// in doubt.
+pub(super) async fn in_time(
+    foreign: bool,
+    attempt: Attempt,
+    step: impl Future<Output = Result<Reached, Stop>>,
+) -> Result<Reached, Stop> {
+    // What was sent before that may arrive yet.
+    let cut_off =
+        |why: BoxError| Err(Stop::Halt(if foreign { InDoubt::new(why).into() } else { Halt::of(why) }));
+    let step = async { Panicked::catch_in(step).await.unwrap_or_else(|panicked| cut_off(panicked.into())) };
+    let Some(deadline) = attempt.deadline else { return step.await };
+    tokio::time::timeout_at(deadline, step).await.unwrap_or_else(|_| cut_off(TimedOut.into()))
 }
+
+/// An attempt was given up at its deadline.
+#[derive(Debug, thiserror::Error)]
+#[error("the attempt took longer than it may")]
+struct TimedOut;

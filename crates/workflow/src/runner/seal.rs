@@ -3,9 +3,11 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use crate::advance::{StoredResponse, To};
 use crate::codec::{Codec, Place};
 use crate::outcome::Reached;
-use crate::record::{StoredResponse, To};
+use crate::point::FINISHED;
+use crate::record::Status;
 use crate::{BoxError, Key, Response};
 
 use super::panicked::Panicked;
@@ -17,6 +19,20 @@ pub(super) enum Sealed {
 }
 
 impl Sealed {
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::Point { .. } => Status::Running,
+            Self::Finished(_) => Status::Finished,
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Point { name, .. } => name,
+            Self::Finished(_) => FINISHED,
+        }
+    }
+
     pub(super) fn as_to(&self, retention: Duration) -> To<'_> {
         match self {
             Self::Point { name, data } => To::Point { name, data },
@@ -65,7 +81,7 @@ impl Sealer<'_> {
         }
     }
 
-    fn seal_response(&self, response: &Response) -> Result<StoredResponse, BoxError> {
+    pub(super) fn seal_response(&self, response: &Response) -> Result<StoredResponse, BoxError> {
         response.check()?;
         let headers = serde_json::to_vec(response.headers())?;
         Ok(StoredResponse {
