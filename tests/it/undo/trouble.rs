@@ -2,6 +2,7 @@
 
 use workflow::seam::{FailedAttempt, Status};
 use workflow::{Error, Key, Store};
+use workflow_testkit::{Fault, Faulty, How};
 
 use super::shop::{LEASE, REQUEST, Shop, expected_journal, expected_notes, five, journal, key, noted};
 use crate::phases::everywhere;
@@ -75,7 +76,7 @@ async fn a_key_that_is_undone_is_taken_over_by_whoever_asks<S: Noted>(stage: Sta
         let key = key(&format!("{resumes}"));
         let runner = shop.runner(&stage.store);
         // Nobody hears of the second undo: the process is gone.
-        let faulty = workflow_testkit::Faulty::new(stage.store.clone(), []);
+        let faulty = Faulty::new(stage.store.clone(), []);
         let process = faulty.over(S::again(&stage).await);
         let died = process.process(die_in_an_undo(shop.clone(), process.clone(), key.clone())).await;
         assert!(died.is_some());
@@ -92,8 +93,27 @@ async fn a_key_that_is_undone_is_taken_over_by_whoever_asks<S: Noted>(stage: Sta
     }
 }
 
+/// The key was turned round, or an undo committed, and nobody heard of it.
+async fn a_lost_reply_is_settled_within_the_run<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::refusing(5);
+    let plain = Faulty::new(stage.store.clone(), []);
+    shop.runner(&plain).run(five::<S::Conn>, key("plain"), REQUEST).await.unwrap();
+    let calls = plain.calls();
+    let turn = calls.iter().position(|call| *call == "turn").unwrap();
+    let commits = calls.iter().enumerate().filter(|(at, call)| *at > turn && **call == "commit");
+    for at in std::iter::once(turn).chain(commits.map(|(at, _)| at)) {
+        let faulty = Faulty::new(stage.store.clone(), [Fault { at: at + 1, how: How::After }]);
+        let key = key(&format!("{at}"));
+        let answered = shop.runner(&faulty).run(five::<S::Conn>, key.clone(), REQUEST).await;
+        assert_eq!(answered.unwrap().status(), 402, "{}", calls[at]);
+        assert_eq!((faulty.fired(), faulty.calls()[at + 1]), (1, "settle"));
+        assert_eq!(journal(&stage.store, &key).await, expected_journal(5));
+        assert_eq!(noted(&stage.store, &key).await, expected_notes(5));
+    }
+}
+
 /// Ends in the second undo, which does not return; its runtime goes with it.
-async fn die_in_an_undo<S: Noted>(shop: std::sync::Arc<Shop>, store: workflow_testkit::Faulty<S>, key: Key) {
+async fn die_in_an_undo<S: Noted>(shop: std::sync::Arc<Shop>, store: Faulty<S>, key: Key) {
     let run = tokio::spawn(shop.runner(&store).run(five::<S::Conn>, key, REQUEST));
     while shop.called("-2").is_empty() {
         tokio::task::yield_now().await;
@@ -102,6 +122,7 @@ async fn die_in_an_undo<S: Noted>(shop: std::sync::Arc<Shop>, store: workflow_te
 }
 
 everywhere!(
+    a_lost_reply_is_settled_within_the_run,
     an_undo_that_fails_is_tried_again_by_the_same_effect_key,
     an_undo_that_never_succeeds_parks_its_key_and_no_other,
     a_step_whose_attempts_are_used_up_is_answered_after_the_undos,
