@@ -2,7 +2,7 @@
 //! `{now}` stands. The SQLite store has the same file, statement by statement.
 //!
 //! Arrays become rows by one `unnest` a column in a select list, which goes through them side by side. `unnest` of many
-//! arrays at once stores each of them first: three times the work. No other function stands beside them: the planner takes
+//! arrays at once stores each of them first. No other function stands beside them: the planner takes
 //! arrays for short, and others for long, and would read the whole table first.
 
 macro_rules! statements {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 use workflow::seam::{
@@ -179,31 +179,11 @@ impl Store for Sqlite {
     }
 
     async fn journal(&self, ids: &[Uuid]) -> Result<Vec<PointRow>, StoreError> {
-        let mut points = Vec::new();
-        let mut conn = self.pool.acquire().await.map_err(harmless("reading the journal"))?;
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        for id in ids {
-            let rows = sqlx::query(self.sql.journal).bind(id).fetch_all(&mut *conn).await;
-            for row in rows.map_err(harmless("reading the journal"))? {
-                points.push(rows::point(&row)?);
-            }
-        }
-        Ok(points)
+        self.of_each(self.sql.journal, ids, rows::point).await
     }
 
     async fn failures(&self, ids: &[Uuid]) -> Result<Vec<FailedAttempt>, StoreError> {
-        let mut failures = Vec::new();
-        let mut conn = self.pool.acquire().await.map_err(harmless("reading the journal"))?;
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        for id in ids {
-            let rows = sqlx::query(self.sql.failures).bind(id).fetch_all(&mut *conn).await;
-            for row in rows.map_err(harmless("reading the journal"))? {
-                failures.push(rows::failure(&row)?);
-            }
-        }
-        Ok(failures)
+        self.of_each(self.sql.failures, ids, rows::failure).await
     }
 
     async fn census(&self) -> Result<Vec<Census>, StoreError> {
@@ -214,6 +194,26 @@ impl Store for Sqlite {
 }
 
 impl Sqlite {
+    /// The rows that belong to each of these keys, in the order of their ids.
+    async fn of_each<T>(
+        &self,
+        sql: &'static str,
+        ids: &[Uuid],
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        let mut conn = self.pool.acquire().await.map_err(harmless("reading the journal"))?;
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        for id in ids {
+            let rows = sqlx::query(sql).bind(id).fetch_all(&mut *conn).await;
+            for row in rows.map_err(harmless("reading the journal"))? {
+                found.push(read(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// The claim, and what it goes on with.
     async fn taken(
         &self,

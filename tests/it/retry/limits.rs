@@ -114,6 +114,21 @@ async fn no_attempt_begins_after_the_time_of_its_run() {
     assert_eq!(stage.store.find(&key()).await.unwrap().unwrap().status, Status::NeedsAttention);
 }
 
+/// Who comes back after it calls nobody: an attempt that is cut off at once may have been sent.
+#[tokio::test(start_paused = true)]
+async fn after_the_time_of_a_step_or_run_not_even_the_first_attempt_of_a_run_begins() {
+    let stage = Stage::told([Act::Away]);
+    stage.run(one_try_of_three_seconds).await.unwrap_err();
+    stage.clock.advance(20 * SECOND);
+    let parked = stage.run(a_run_of_nine_seconds).await.unwrap_err();
+    assert!(matches!(parked, Error::NeedsAttention { .. }), "{parked}");
+    let why = "the time of the step, or of its run, is over";
+    assert_eq!(stage.told_failures().await[1], (2, "pay".to_owned(), why.to_owned(), false));
+    assert!(stage.runner(nine_seconds_in_all).unpark(&key()).await.unwrap());
+    assert_eq!(stage.run(nine_seconds_in_all).await.unwrap().status(), 504);
+    assert_eq!(stage.shop.calls().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_limit_there_is_no_deadline() {
     let stage = Stage::told([]);

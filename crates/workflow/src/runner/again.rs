@@ -44,12 +44,18 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let why = described(&**source);
         let failure = self.failure(act, &why, in_doubt);
         let asked = among::<RetryAfter>(&**source).map(|asked| asked.after);
-        let Some(retry) = act.policy.retry else {
-            self.leave(failure, Then::Free).await;
-            return Err(failed);
-        };
         let attempts = u32::try_from(self.attempts).unwrap_or(u32::MAX);
-        match self.in_its_time(act, retry.next(attempts, asked)) {
+        let next = match act.policy.retry {
+            _ if self.is_over(act) => Next::Exhausted,
+            Some(retry) => self.in_its_time(act, retry.next(attempts, asked)),
+            None => {
+                if let Err(error) = self.leave(failure, Then::Free).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a failure was not recorded");
+                }
+                return Err(failed);
+            }
+        };
+        match next {
             Next::After(pause) => {
                 tracing::warn!(step = act.name, attempt = self.attempts, error = why, ?pause, "tried again");
                 tokio::time::sleep(pause).await;
@@ -57,7 +63,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
                 Ok(Vec::new())
             }
             Next::Later(pause) => {
-                self.leave(failure, Then::Later(pause)).await;
+                self.leave(failure, Then::Later(pause)).await?;
                 Err(Error::Waiting { key: self.key.clone(), retry_after: pause })
             }
             Next::Exhausted => self.exhausted(act, failure, source).await,
@@ -74,7 +80,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let known = self.failures + i32::from(!failure.in_doubt);
         let settled = !act.foreign || known == self.attempts;
         let Some(answer) = act.policy.exhausted.as_ref().filter(|_| settled) else {
-            self.leave(failure, Then::Park).await;
+            self.leave(failure, Then::Park).await?;
             return Err(Error::NeedsAttention { key: self.key.clone(), status: Status::NeedsAttention });
         };
         self.fail(failure, Then::Stay).await?;
@@ -93,6 +99,11 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             Some(end) if now + pause >= end => Next::Exhausted,
             _ => next,
         }
+    }
+
+    /// Whether no attempt may begin any more.
+    pub(super) fn is_over(&self, act: Act<'_>) -> bool {
+        self.end(act).is_some_and(|end| end <= tokio::time::Instant::now())
     }
 
     /// When an attempt that begins now is given up.
@@ -134,13 +145,18 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     }
 
     /// Records a failure and leaves the key. Where that fails the lease runs out by itself.
-    async fn leave(&self, failure: Failure<'_>, then: Then) {
+    async fn leave(&self, failure: Failure<'_>, then: Then) -> Result<(), Error> {
         let lease = self.held.lease();
-        if let Err(error) = self.limit().patiently(|| self.inner.store.fail(lease, failure, then)).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a failure was not recorded; the lease runs out"
-            );
+        let mut calls = 0;
+        let left = self.limit().patiently(|| {
+            calls += 1;
+            self.inner.store.fail(lease, failure, then)
+        });
+        match left.await {
+            // The call before, whose reply was lost, has given the lease back.
+            Err(StoreError::LeaseLost) if calls > 1 => Ok(()),
+            Err(StoreError::LeaseLost) => Err(self.lost()),
+            left => Ok(left?),
         }
     }
 }

@@ -113,6 +113,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             }
             let entry = self.next(&table).await?;
             let stepped = match &entry.run {
+                _ if self.is_over(Act::forward(entry)) => Err(self.too_late(entry)),
                 Run::Atomic(run) => self.atomic(entry, run).await,
                 Run::Foreign(run) => self.foreign(entry, run).await,
             };
@@ -133,6 +134,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let entry = self.next(&table).await?;
         let shares = table.shares(entry).filter(|_| self.seq + 1 > self.singly_to);
         let stepped = match (&entry.run, shares) {
+            _ if self.is_over(Act::forward(entry)) => Err(self.too_late(entry)),
             (Run::Atomic(run), None) => self.atomic(entry, run).await.map(|stepped| vec![stepped]),
             (Run::Foreign(run), None) => self.foreign(entry, run).await.map(|stepped| vec![stepped]),
             (Run::Atomic(run), Some(_)) => self.together(&table, Vec::new(), (entry, run)).await,
@@ -294,6 +296,12 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         tracing::debug_span!("step", step = entry.name, from = entry.from, attempt)
     }
 
+    /// An attempt that does not begin any more.
+    fn too_late(&self, entry: &StepEntry<S::Conn, A, In>) -> Error {
+        let (key, point, source) = (self.key.clone(), self.at.clone(), TooLate.into());
+        Error::Step { key, step: entry.name, point, in_doubt: false, source }
+    }
+
     pub(super) fn lost(&self) -> Error {
         Error::LeaseLost { key: self.key.clone(), point: self.at.clone() }
     }
@@ -313,6 +321,11 @@ pub(super) async fn in_time(
     let Some(deadline) = attempt.deadline else { return step.await };
     tokio::time::timeout_at(deadline, step).await.unwrap_or_else(|_| cut_off(TimedOut.into()))
 }
+
+/// The time of a step or of its run was over before the attempt began.
+#[derive(Debug, thiserror::Error)]
+#[error("the time of the step, or of its run, is over")]
+struct TooLate;
 
 /// An attempt was given up at its deadline.
 #[derive(Debug, thiserror::Error)]
