@@ -35,7 +35,8 @@ async fn codes_of_postgres_are_passing_in_doubt_or_refused() {
                 FOR EACH ROW EXECUTE FUNCTION raise()"
         );
         sqlx::raw_sql(AssertSqlSafe(raise)).execute(store.pool()).await.unwrap();
-        let failure = Failure { seq: 1, step: "pay", attempt: 1, error: "away", in_doubt: false };
+        let failure =
+            Failure { seq: 1, step: "pay", attempt: 1, error: "away", in_doubt: false, cancelled: false };
         let answer = store.fail(Lease { id: new.id, fence: 1 }, failure, Then::Stay).await;
         let found = match &answer {
             Err(StoreError::Away { .. }) => "away",

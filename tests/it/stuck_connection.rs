@@ -94,7 +94,8 @@ async fn in_postgres_a_call_that_was_given_up_frees_its_place_in_the_pool() {
     let patience = Duration::from_millis(200);
     assert!(tokio::time::timeout(patience, one.settle(lease)).await.is_err());
     one.find(&key()).await.expect("a connection after a settle that was given up");
-    let failure = Failure { seq: 1, step: "pay", attempt: 1, error: "away", in_doubt: false };
+    let failure =
+        Failure { seq: 1, step: "pay", attempt: 1, error: "away", in_doubt: false, cancelled: false };
     assert!(tokio::time::timeout(patience, one.fail(lease, failure, Then::Again(patience))).await.is_err());
     one.find(&key()).await.expect("a connection after an attempt that was given up");
     assert!(tokio::time::timeout(patience, one.release(lease, None)).await.is_err());

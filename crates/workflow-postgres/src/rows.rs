@@ -7,8 +7,8 @@ use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 use workflow::seam::{
-    Census, FailedAttempt, Lease, PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Taken,
-    Then,
+    Beat, Census, FailedAttempt, Lease, PointRow, Position, ReachedPoint, Record, Status, StoredResponse,
+    Taken, Then,
 };
 use workflow::{STARTED, StoreError};
 
@@ -38,10 +38,14 @@ pub(crate) fn lease(row: &PgRow) -> Result<Lease, StoreError> {
     Ok(Lease { id: get(row, "id")?, fence: get(row, "fence")? })
 }
 
+/// A lease that was extended.
+pub(crate) fn beat(row: &PgRow) -> Result<(Lease, Beat), StoreError> {
+    Ok((lease(row)?, if get(row, "cancelled")? { Beat::Cancelled } else { Beat::Renewed }))
+}
+
 /// A taken row, and the row of the point that it stands at: none at `started`.
 pub(crate) fn taken(row: &PgRow, reached: Option<&PgRow>) -> Result<Taken, StoreError> {
     let recovery_point: String = get(row, "recovery_point")?;
-    let undoing = response(row)?;
     let (seq, name, data) = match reached {
         Some(reached) => (get(reached, "seq")?, get(reached, "name")?, get(reached, "data")?),
         None => (0, STARTED.to_owned(), None),
@@ -63,7 +67,7 @@ pub(crate) fn taken(row: &PgRow, reached: Option<&PgRow>) -> Result<Taken, Store
         first_attempt_at: get(row, "first_attempt_at")?,
         created_at: get(row, "created_at")?,
         taken_at: get(row, "taken_at")?,
-        undoing,
+        answer: response(row)?,
     })
 }
 
@@ -102,6 +106,7 @@ pub(crate) fn record(row: &PgRow) -> Result<Record, StoreError> {
         first_attempt_at: if goes_on { get(row, "first_attempt_at")? } else { None },
         created_at: get(row, "created_at")?,
         last_run_at: get(row, "last_run_at")?,
+        cancel_requested_at: get(row, "cancel_requested_at")?,
         finished_at: get(row, "finished_at")?,
         lease_left: Duration::from_micros(get::<i64>(row, "lease_left")?.unsigned_abs()),
         wake_left: Duration::from_micros(get::<i64>(row, "wake_left")?.unsigned_abs()),
@@ -127,6 +132,7 @@ pub(crate) fn position(row: &PgRow) -> Result<Position, StoreError> {
         status: status_of(row)?,
         recovery_point: get(row, "recovery_point")?,
         first_attempt_at: get(row, "first_attempt_at")?,
+        answer: response(row)?,
     })
 }
 

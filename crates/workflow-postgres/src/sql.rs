@@ -83,7 +83,7 @@ statements! {
 
     find = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
-            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            step_attempts, first_attempt_at, created_at, last_run_at, cancel_requested_at, finished_at, last_error,
             response_code, response_headers, response_body,
             coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left,
             coalesce(greatest(extract(epoch FROM wake_at - {now}) * 1000000, 0), 0)::int8 AS wake_left
@@ -91,7 +91,7 @@ statements! {
 
     list = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
-            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            step_attempts, first_attempt_at, created_at, last_run_at, cancel_requested_at, finished_at, last_error,
             response_code, response_headers, response_body,
             coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left,
             coalesce(greatest(extract(epoch FROM wake_at - {now}) * 1000000, 0), 0)::int8 AS wake_left
@@ -104,7 +104,7 @@ statements! {
     /// The same for a status that is not `finished`: by the index of the unfinished.
     list_unfinished = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
-            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            step_attempts, first_attempt_at, created_at, last_run_at, cancel_requested_at, finished_at, last_error,
             response_code, response_headers, response_body,
             coalesce(greatest(extract(epoch FROM lease_expires_at - {now}) * 1000000, 0), 0)::int8 AS lease_left,
             coalesce(greatest(extract(epoch FROM wake_at - {now}) * 1000000, 0), 0)::int8 AS wake_left
@@ -114,13 +114,15 @@ statements! {
             AND ($6::uuid IS NULL OR id > $6)
         ORDER BY id LIMIT $7";
 
-    /// Both belts: the fence and the previous point. The new point's own row is written by the same statement.
+    /// Both belts: the fence and the previous point; and no cancel. The new point's own row is written by the same
+    /// statement.
     advance = "
         WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
             UPDATE {prefix}idempotency_keys SET
                 recovery_point = $5, lease_expires_at = t + $6, attempts = 1, step_attempts = 1,
                 first_attempt_at = t, last_error = NULL
             FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+                AND cancel_requested_at IS NULL
             RETURNING id, t
         ), point AS (
             INSERT INTO {prefix}recovery_points
@@ -137,7 +139,7 @@ statements! {
             attempts = 1, finished_by = $9, step_attempts = $10, first_attempt_at = coalesce($11, t),
             last_error = NULL
         FROM (SELECT {now} AS t) AS clock
-        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+        WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running' AND cancel_requested_at IS NULL
         RETURNING t";
 
     /// Many keys, each by one point or to its response (where there is a code). It takes the rows as the arrays have
@@ -165,6 +167,7 @@ statements! {
                 ) AS a (id, fence, prev, name, ttl, seq, data, step, attempts, first_attempt_at, code, headers, body,
                     kept, n)
             WHERE k.id = a.id AND k.fence = a.fence AND k.recovery_point = a.prev AND k.status = 'running'
+                AND k.cancel_requested_at IS NULL
             RETURNING k.id, a.fence, a.name, a.seq, a.data, a.step, a.attempts, a.first_attempt_at, a.code, a.n, t
         ), point AS (
             INSERT INTO {prefix}recovery_points
@@ -193,6 +196,7 @@ statements! {
                 first_attempt_at = CASE WHEN $7::int4 IS NULL THEN t ELSE coalesce($13, t) END,
                 last_error = NULL
             FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = $20
+                AND (cancel_requested_at IS NULL OR status = 'undoing')
                 AND coalesce(current_setting('workflow.open', true), '') = 'yes'
             RETURNING id, t
         ), points AS (
@@ -206,19 +210,26 @@ statements! {
         )
         SELECT t FROM moved";
 
-    /// One key, round: what it has reached is undone from here. The answer that is stored at the end is kept.
+    /// One key, round: what it has reached is undone from here. The answer that is stored at the end is kept, or is there
+    /// already: then the key is cancelled.
     turn = "
         WITH clock AS MATERIALIZED (SELECT {now} AS t), moved AS (
             UPDATE {prefix}idempotency_keys SET
                 recovery_point = $5, status = 'undoing', lease_expires_at = t + $6, attempts = 1, step_attempts = 1,
                 first_attempt_at = t, last_error = NULL,
-                response_code = $12, response_headers = $13, response_body = $14
+                response_code = coalesce($7, response_code), response_headers = coalesce($8, response_headers),
+                response_body = coalesce($9, response_body)
             FROM clock WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+                AND (cancel_requested_at IS NULL) = ($7::int4 IS NOT NULL)
             RETURNING id, t
-        ), point AS (
+        ), points AS (
             INSERT INTO {prefix}recovery_points
                 (key_id, seq, name, data, step, attempts, first_attempt_at, reached_at, fence)
-            SELECT id, $7, $5, $8, $9, $10, coalesce($11, t), t, $3 FROM moved
+            SELECT id, p.seq, p.name, p.data, p.step, p.attempts, coalesce(p.first_attempt_at, t), t, $3
+            FROM moved, (
+                SELECT unnest($10::int4[]), unnest($11::text[]), unnest($12::bytea[]), unnest($13::text[]),
+                    unnest($14::int4[]), unnest($15::timestamptz[])
+                ) AS p (seq, name, data, step, attempts, first_attempt_at)
         )
         SELECT t FROM moved";
 
@@ -248,6 +259,7 @@ statements! {
             FROM clock
             WHERE id = $2 AND fence = $3 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL
                 AND step_attempts BETWEEN $5 AND $5 + 1
+                AND ($11 OR status = 'undoing' OR cancel_requested_at IS NULL)
             RETURNING id, t
         ), noted AS (
             INSERT INTO {prefix}failed_attempts (key_id, seq, attempt, fence, step, error, in_doubt, failed_at)
@@ -256,10 +268,20 @@ statements! {
         )
         SELECT t FROM failed";
 
-    /// A key that has an answer and is not finished is being undone.
+    /// A second one keeps the first answer, and wakes the key once more.
+    cancel = "
+        UPDATE {prefix}idempotency_keys SET
+            cancel_requested_at = coalesce(cancel_requested_at, {now}),
+            response_code = coalesce(response_code, $6), response_headers = coalesce(response_headers, $7),
+            response_body = coalesce(response_body, $8),
+            status = 'running', fence = fence + (status <> 'running')::int, wake_at = NULL
+        WHERE scope = $2 AND idempotency_key = $3 AND workflow = $4 AND recovery_point = ANY ($5)
+            AND status IN ('running', 'waiting', 'needs_attention')";
+
+    /// A key that stands at a point with a dot is being undone.
     unpark = "
         UPDATE {prefix}idempotency_keys SET
-            status = CASE WHEN response_code IS NULL THEN 'running' ELSE 'undoing' END,
+            status = CASE WHEN strpos(recovery_point, '.') = 0 THEN 'running' ELSE 'undoing' END,
             fence = fence + 1, wake_at = NULL
         WHERE scope = $1 AND idempotency_key = $2
             AND (status IN ('waiting', 'needs_attention') OR (status = 'undoing' AND wake_at IS NOT NULL))";
@@ -279,8 +301,8 @@ statements! {
 
     /// The lock waits for whoever was about to commit.
     settle = "
-        SELECT fence, status, recovery_point, first_attempt_at FROM {prefix}idempotency_keys WHERE id = $1
-        FOR UPDATE";
+        SELECT fence, status, recovery_point, first_attempt_at, response_code, response_headers, response_body
+        FROM {prefix}idempotency_keys WHERE id = $1 FOR UPDATE";
 
     /// It takes the rows that it can get at once: one that is locked just now is being advanced by its run.
     heartbeat = "
@@ -292,7 +314,7 @@ statements! {
             ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
         ) AS free
         WHERE held.id = free.id
-        RETURNING held.id, held.fence";
+        RETURNING held.id, held.fence, held.cancel_requested_at IS NOT NULL AND held.status = 'running' AS cancelled";
 
     /// Which leases are still ours: what the heartbeat did not get is lost only if it is not among these.
     held = "

@@ -1,6 +1,6 @@
 //! The seam, statement by statement: each write carries its guards in its own `WHERE`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,8 +8,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position,
-    ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
+    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance, PointRow,
+    Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -83,11 +83,11 @@ impl Store for Postgres {
     async fn turn(
         &self,
         lease: Lease,
-        advance: Advance<'_>,
-        answer: &StoredResponse,
+        walk: &[Advance<'_>],
+        answer: Option<&StoredResponse>,
     ) -> Result<DateTime<Utc>, StoreError> {
         let mut conn = self.conn().await?;
-        let turned = self.writes.turn(&mut conn, lease, advance, answer).await;
+        let turned = self.writes.turn(&mut conn, lease, walk, answer).await;
         conn.answered(turned).map_err(committing("turning round"))?.ok_or(StoreError::LeaseLost)
     }
 
@@ -121,11 +121,27 @@ impl Store for Postgres {
             .bind(rows::text(failure.error))
             .bind(failure.in_doubt)
             .bind(what)
-            .bind(interval(pause));
+            .bind(interval(pause))
+            .bind(failure.cancelled);
         let mut conn = self.conn().await?;
         let noted = update.fetch_optional(&mut *conn).await;
         let noted = conn.answered(noted).map_err(committing("recording a failed attempt"))?;
         noted.map(drop).ok_or(StoreError::LeaseLost)
+    }
+
+    async fn cancel(&self, cancel: Cancel<'_>) -> Result<bool, StoreError> {
+        let update = self
+            .now(self.sql.cancel)
+            .bind(cancel.scope)
+            .bind(cancel.value)
+            .bind(cancel.workflow)
+            .bind(cancel.points)
+            .bind(i32::from(cancel.answer.code))
+            .bind(&cancel.answer.headers)
+            .bind(&cancel.answer.body);
+        let mut conn = self.conn().await?;
+        let cancelled = update.execute(&mut *conn).await;
+        Ok(conn.answered(cancelled).map_err(committing("cancelling a key"))?.rows_affected() == 1)
     }
 
     async fn unpark(&self, key: &Key) -> Result<bool, StoreError> {
@@ -156,7 +172,7 @@ impl Store for Postgres {
         let extend = self.now(self.sql.heartbeat).bind(interval(ttl)).bind(&ids).bind(&fences);
         let mut conn = self.conn().await?;
         let renewed = extend.fetch_all(&mut *conn).await.map_err(committing("extending leases"))?;
-        let renewed: HashSet<Lease> = renewed.iter().map(rows::lease).collect::<Result<_, _>>()?;
+        let renewed: HashMap<Lease, Beat> = renewed.iter().map(rows::beat).collect::<Result<_, _>>()?;
         let mut held = HashSet::new();
         if renewed.len() < leases.len() {
             let look = sqlx::query(self.sql.held).bind(&ids).bind(&fences).fetch_all(&mut *conn).await;
@@ -164,10 +180,10 @@ impl Store for Postgres {
             held = look.iter().map(rows::lease).collect::<Result<_, _>>()?;
         }
         conn.answered(());
-        let beat = |lease: &Lease| match (renewed.contains(lease), held.contains(lease)) {
-            (true, _) => Beat::Renewed,
-            (false, true) => Beat::Missed,
-            (false, false) => Beat::Lost,
+        let beat = |lease: &Lease| match renewed.get(lease) {
+            Some(beat) => *beat,
+            None if held.contains(lease) => Beat::Missed,
+            None => Beat::Lost,
         };
         Ok(leases.iter().map(beat).collect())
     }

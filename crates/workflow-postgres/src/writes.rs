@@ -27,9 +27,10 @@ pub(crate) struct Release {
 }
 
 type At = Option<DateTime<Utc>>;
+type Statement = Query<'static, sqlx::Postgres, PgArguments>;
 
 impl Writes {
-    pub(crate) fn now(&self, sql: &'static str) -> Query<'static, sqlx::Postgres, PgArguments> {
+    pub(crate) fn now(&self, sql: &'static str) -> Statement {
         sqlx::query(sql).bind(self.clock.offset_micros())
     }
 
@@ -151,7 +152,6 @@ impl Writes {
         let (Some(first), Some(last)) = (walk.first(), walk.last()) else { return Ok(None) };
         let response = last.response();
         let answers = response.map(|_| last);
-        let points = &walk[..walk.len() - usize::from(answers.is_some())];
         let moved = self
             .now(self.sql.walk)
             .bind(lease.id)
@@ -165,14 +165,8 @@ impl Writes {
             .bind(response.map(|(_, retention)| interval(retention)))
             .bind(answers.map(|last| last.step))
             .bind(last.attempts)
-            .bind(last.first_attempt_at)
-            .bind(column(points, |advance| advance.seq))
-            .bind(column(points, Advance::name))
-            .bind(column(points, Advance::data))
-            .bind(column(points, |advance| advance.step))
-            .bind(column(points, |advance| advance.attempts))
-            .bind(column(points, |advance| advance.first_attempt_at))
-            .bind(status.as_str());
+            .bind(last.first_attempt_at);
+        let moved = points(moved, &walk[..walk.len() - usize::from(answers.is_some())]).bind(status.as_str());
         Ok(moved.fetch_optional(conn).await?.map(|row| row.get(0)))
     }
 
@@ -180,25 +174,21 @@ impl Writes {
         &self,
         conn: &mut PgConnection,
         lease: Lease,
-        advance: Advance<'_>,
-        answer: &StoredResponse,
+        walk: &[Advance<'_>],
+        answer: Option<&StoredResponse>,
     ) -> Result<At, sqlx::Error> {
+        let (Some(first), Some(last)) = (walk.first(), walk.last()) else { return Ok(None) };
         let moved = self
             .now(self.sql.turn)
             .bind(lease.id)
             .bind(lease.fence)
-            .bind(advance.prev)
-            .bind(advance.name())
-            .bind(interval(advance.lease))
-            .bind(advance.seq)
-            .bind(advance.data())
-            .bind(advance.step)
-            .bind(advance.attempts)
-            .bind(advance.first_attempt_at)
-            .bind(i32::from(answer.code))
-            .bind(&answer.headers)
-            .bind(&answer.body);
-        Ok(moved.fetch_optional(conn).await?.map(|row| row.get(0)))
+            .bind(first.prev)
+            .bind(last.name())
+            .bind(interval(last.lease))
+            .bind(answer.map(|answer| i32::from(answer.code)))
+            .bind(answer.map(|answer| &*answer.headers))
+            .bind(answer.map(|answer| &*answer.body));
+        Ok(points(moved, walk).fetch_optional(conn).await?.map(|row| row.get(0)))
     }
 
     pub(crate) async fn release(
@@ -221,6 +211,17 @@ impl Writes {
             .bind(column(releases, |release| release.error.as_deref()));
         update.execute(conn).await.map(drop)
     }
+}
+
+/// The points of a walk, a column each.
+fn points(moved: Statement, walk: &[Advance<'_>]) -> Statement {
+    moved
+        .bind(column(walk, |advance| advance.seq))
+        .bind(column(walk, Advance::name))
+        .bind(column(walk, Advance::data))
+        .bind(column(walk, |advance| advance.step))
+        .bind(column(walk, |advance| advance.attempts))
+        .bind(column(walk, |advance| advance.first_attempt_at))
 }
 
 /// One column of many rows, as an array for `unnest`.

@@ -43,7 +43,6 @@ where
 /// A taken row, and the row of the point that it stands at: none at `started`.
 pub(crate) fn taken(row: &SqliteRow, reached: Option<&SqliteRow>) -> Result<Taken, StoreError> {
     let recovery_point: String = get(row, "recovery_point")?;
-    let undoing = response(row)?;
     let (seq, name, data) = match reached {
         Some(reached) => (get(reached, "seq")?, get(reached, "name")?, get(reached, "data")?),
         None => (0, STARTED.to_owned(), None),
@@ -65,7 +64,7 @@ pub(crate) fn taken(row: &SqliteRow, reached: Option<&SqliteRow>) -> Result<Take
         first_attempt_at: time_of(row, "first_attempt_at")?,
         created_at: time_of(row, "created_at")?,
         taken_at: time_of(row, "taken_at")?,
-        undoing,
+        answer: response(row)?,
     })
 }
 
@@ -99,6 +98,7 @@ pub(crate) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
         first_attempt_at: if goes_on { maybe_time_of(row, "first_attempt_at")? } else { None },
         created_at: time_of(row, "created_at")?,
         last_run_at: time_of(row, "last_run_at")?,
+        cancel_requested_at: maybe_time_of(row, "cancel_requested_at")?,
         finished_at: maybe_time_of(row, "finished_at")?,
         lease_left: Duration::from_micros(get::<i64>(row, "lease_left")?.unsigned_abs()),
         wake_left: Duration::from_micros(get::<i64>(row, "wake_left")?.unsigned_abs()),
@@ -124,6 +124,7 @@ pub(crate) fn position(row: &SqliteRow) -> Result<Position, StoreError> {
         status: status_of(row)?,
         recovery_point: get(row, "recovery_point")?,
         first_attempt_at: maybe_time_of(row, "first_attempt_at")?,
+        answer: response(row)?,
     })
 }
 

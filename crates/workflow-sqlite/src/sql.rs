@@ -95,7 +95,7 @@ statements! {
 
     find = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
-            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            step_attempts, first_attempt_at, created_at, last_run_at, cancel_requested_at, finished_at, last_error,
             response_code, response_headers, response_body,
             coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left,
             coalesce(max(wake_at - {now}, 0), 0) AS wake_left
@@ -103,7 +103,7 @@ statements! {
 
     list = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
-            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            step_attempts, first_attempt_at, created_at, last_run_at, cancel_requested_at, finished_at, last_error,
             response_code, response_headers, response_body,
             coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left,
             coalesce(max(wake_at - {now}, 0), 0) AS wake_left
@@ -115,7 +115,7 @@ statements! {
     /// The same for a status that is not `finished`: by the index of the unfinished.
     list_unfinished = "
         SELECT id, scope, idempotency_key, workflow, version, digest, status, recovery_point, fence, attempts,
-            step_attempts, first_attempt_at, created_at, last_run_at, finished_at, last_error,
+            step_attempts, first_attempt_at, created_at, last_run_at, cancel_requested_at, finished_at, last_error,
             response_code, response_headers, response_body,
             coalesce(max(lease_expires_at - {now}, 0), 0) AS lease_left,
             coalesce(max(wake_at - {now}, 0), 0) AS wake_left
@@ -125,13 +125,14 @@ statements! {
             AND ($5 IS NULL OR recovery_point = $5) AND ($6 IS NULL OR id > $6)
         ORDER BY id LIMIT $7";
 
-    /// Both belts: the fence and the previous point. The new point's own row only if the key has moved.
+    /// Both belts: the fence and the previous point; and no cancel. The new point's own row only if the key has moved.
     advance = "
         CREATE TEMP TRIGGER workflow_advance INSTEAD OF INSERT ON workflow_batch WHEN NEW.kind = 'advance' BEGIN
             UPDATE {prefix}idempotency_keys SET
                 recovery_point = NEW.name, lease_expires_at = {row_now} + NEW.ttl, attempts = 1, step_attempts = 1,
                 first_attempt_at = {row_now}, last_error = NULL
-            WHERE id = NEW.id AND fence = NEW.fence AND recovery_point = NEW.prev AND status = 'running';
+            WHERE id = NEW.id AND fence = NEW.fence AND recovery_point = NEW.prev AND status = 'running'
+                AND cancel_requested_at IS NULL;
             INSERT INTO {prefix}recovery_points ({point})
             SELECT NEW.id, NEW.seq, NEW.name, NEW.data, NEW.step, NEW.attempts,
                 coalesce(NEW.first_attempt_at, {row_now}), {row_now}, NEW.fence
@@ -148,7 +149,8 @@ statements! {
                 expires_at = {row_now} + NEW.kept, lease_expires_at = NULL, locked_at = NULL,
                 attempts = 1, finished_by = NEW.step, step_attempts = NEW.attempts,
                 first_attempt_at = coalesce(NEW.first_attempt_at, {row_now}), last_error = NULL
-            WHERE id = NEW.id AND fence = NEW.fence AND recovery_point = NEW.prev AND status = 'running';
+            WHERE id = NEW.id AND fence = NEW.fence AND recovery_point = NEW.prev AND status = 'running'
+                AND cancel_requested_at IS NULL;
             {answer};
         END";
 
@@ -174,19 +176,23 @@ statements! {
             attempts = 1, finished_by = $17, step_attempts = iif($7 IS NULL, 1, $18),
             first_attempt_at = iif($7 IS NULL, {now}, coalesce($19, {now})), last_error = NULL
         WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = $20
+            AND (cancel_requested_at IS NULL OR status = 'undoing')
         RETURNING coalesce(finished_at, first_attempt_at);
         INSERT INTO {prefix}recovery_points ({point})
         SELECT id, $11, $12, $13, $14, $15, coalesce($16, finished_at, first_attempt_at),
             coalesce(finished_at, first_attempt_at), fence
         FROM {prefix}idempotency_keys WHERE id = $2 AND changes() = 1 AND $13 IS NOT NULL";
 
-    /// One key, round: what it has reached is undone from here. The answer that is stored at the end is kept.
+    /// One key, round: what it has reached is undone from here. The answer that is stored at the end is kept, or is there
+    /// already: then the key is cancelled.
     turn = "
         UPDATE {prefix}idempotency_keys SET
             recovery_point = $5, status = 'undoing', lease_expires_at = {now} + $6, attempts = 1, step_attempts = 1,
             first_attempt_at = {now}, last_error = NULL,
-            response_code = $7, response_headers = $8, response_body = $9
+            response_code = coalesce($7, response_code), response_headers = coalesce($8, response_headers),
+            response_body = coalesce($9, response_body)
         WHERE id = $2 AND fence = $3 AND recovery_point = $4 AND status = 'running'
+            AND (cancel_requested_at IS NULL) = ($7 IS NOT NULL)
         RETURNING first_attempt_at";
 
     /// The points of a key, with what its undos need.
@@ -197,8 +203,8 @@ statements! {
         INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
         VALUES ($2, $3, $4, $5, {now})";
 
-    /// What comes after a failed attempt. Repeated, it counts no further: the next attempt may be counted already. A released
-    /// row is not leased again: a late duplicate would lock everybody out.
+    /// What comes after a failed attempt. Repeated, it counts no further: the next attempt may be counted already. A
+    /// released row is not leased again: a late duplicate would lock everybody out.
     fail = "
         UPDATE {prefix}idempotency_keys SET
             step_attempts = iif($6 = 'again', $4 + 1, step_attempts),
@@ -212,17 +218,30 @@ statements! {
             wake_at = iif($6 = 'later', {now} + $7, NULL),
             last_error = $5
         WHERE id = $2 AND fence = $3 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL
-            AND step_attempts BETWEEN $4 AND $4 + 1";
+            AND step_attempts BETWEEN $4 AND $4 + 1
+            AND ($8 OR status = 'undoing' OR cancel_requested_at IS NULL)";
 
     /// The failed attempt itself.
     noted = "
         INSERT INTO {prefix}failed_attempts (key_id, seq, attempt, fence, step, error, in_doubt, failed_at)
         VALUES ($2, $3, $4, $5, $6, $7, $8, {now}) ON CONFLICT DO NOTHING";
 
-    /// A key that has an answer and is not finished is being undone.
+    /// A second one keeps the first answer, and wakes the key once more.
+    cancel = "
+        UPDATE {prefix}idempotency_keys SET
+            cancel_requested_at = coalesce(cancel_requested_at, {now}),
+            response_code = coalesce(response_code, $6), response_headers = coalesce(response_headers, $7),
+            response_body = coalesce(response_body, $8),
+            status = 'running', fence = fence + (status <> 'running'), wake_at = NULL
+        WHERE scope = $2 AND idempotency_key = $3 AND workflow = $4
+            AND recovery_point IN (SELECT value FROM json_each($5))
+            AND status IN ('running', 'waiting', 'needs_attention')
+        RETURNING id";
+
+    /// A key that stands at a point with a dot is being undone.
     unpark = "
         UPDATE {prefix}idempotency_keys SET
-            status = iif(response_code IS NULL, 'running', 'undoing'), fence = fence + 1, wake_at = NULL
+            status = iif(instr(recovery_point, '.') = 0, 'running', 'undoing'), fence = fence + 1, wake_at = NULL
         WHERE scope = $1 AND idempotency_key = $2
             AND (status IN ('waiting', 'needs_attention') OR (status = 'undoing' AND wake_at IS NOT NULL))
         RETURNING id";
@@ -239,11 +258,13 @@ statements! {
 
     /// Inside a write transaction: whoever was about to commit has done so.
     settle = "
-        SELECT fence, status, recovery_point, first_attempt_at FROM {prefix}idempotency_keys WHERE id = $1";
+        SELECT fence, status, recovery_point, first_attempt_at, response_code, response_headers, response_body
+        FROM {prefix}idempotency_keys WHERE id = $1";
 
     heartbeat = "
         UPDATE {prefix}idempotency_keys SET lease_expires_at = {now} + $2
-        WHERE id = $3 AND fence = $4 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL";
+        WHERE id = $3 AND fence = $4 AND status IN ('running', 'undoing') AND lease_expires_at IS NOT NULL
+        RETURNING cancel_requested_at IS NOT NULL AND status = 'running'";
 
     /// The last point, `finished`, is the key's own row.
     journal = "

@@ -8,8 +8,8 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance, PointRow, Position,
-    ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
+    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance, PointRow,
+    Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -85,11 +85,11 @@ impl Store for Sqlite {
     async fn turn(
         &self,
         lease: Lease,
-        advance: Advance<'_>,
-        answer: &StoredResponse,
+        walk: &[Advance<'_>],
+        answer: Option<&StoredResponse>,
     ) -> Result<DateTime<Utc>, StoreError> {
         let mut tx = self.begin_write().await?;
-        match self.writes.turn(&mut tx, lease, advance, answer).await.map_err(harmless("turning round")) {
+        match self.writes.turn(&mut tx, lease, walk, answer).await.map_err(harmless("turning round")) {
             Ok(Some(at)) => {
                 tx.commit().await?;
                 rows::time(at)
@@ -131,6 +131,20 @@ impl Store for Sqlite {
         }
     }
 
+    async fn cancel(&self, cancel: Cancel<'_>) -> Result<bool, StoreError> {
+        let points = serde_json::to_string(cancel.points).map_err(|e| StoreError::Damaged(e.to_string()))?;
+        let update = self
+            .now(self.sql.cancel)
+            .bind(cancel.scope)
+            .bind(cancel.value)
+            .bind(cancel.workflow)
+            .bind(points)
+            .bind(i32::from(cancel.answer.code))
+            .bind(&cancel.answer.headers)
+            .bind(&cancel.answer.body);
+        Ok(self.write("cancelling a key", update).await?.is_some())
+    }
+
     async fn unpark(&self, key: &Key) -> Result<bool, StoreError> {
         let update = sqlx::query(self.sql.unpark).bind(key.scope()).bind(key.value());
         Ok(self.write("letting a key go on", update).await?.is_some())
@@ -158,8 +172,12 @@ impl Store for Sqlite {
         let mut beats = Vec::with_capacity(leases.len());
         for lease in leases {
             let beat = self.now(self.sql.heartbeat).bind(micros(ttl)).bind(lease.id).bind(lease.fence);
-            let beat = beat.execute(&mut *tx).await.map_err(harmless("extending leases"))?;
-            beats.push(if beat.rows_affected() == 1 { Beat::Renewed } else { Beat::Lost });
+            let beat = beat.fetch_optional(&mut *tx).await.map_err(harmless("extending leases"))?;
+            beats.push(match beat.map(|row| row.get(0)) {
+                Some(true) => Beat::Cancelled,
+                Some(false) => Beat::Renewed,
+                None => Beat::Lost,
+            });
         }
         tx.commit().await.map(|()| beats)
     }
@@ -247,7 +265,8 @@ impl Sqlite {
             .bind(failure.attempt)
             .bind(failure.error)
             .bind(what)
-            .bind(micros(pause));
+            .bind(micros(pause))
+            .bind(failure.cancelled);
         if update.execute(&mut *conn).await?.rows_affected() != 1 {
             return Ok(false);
         }

@@ -151,22 +151,23 @@ impl Writes {
         &self,
         conn: &mut SqliteConnection,
         lease: Lease,
-        advance: Advance<'_>,
-        answer: &StoredResponse,
+        walk: &[Advance<'_>],
+        answer: Option<&StoredResponse>,
     ) -> Result<At, sqlx::Error> {
+        let (Some(first), Some(last)) = (walk.first(), walk.last()) else { return Ok(None) };
         let turn = self
             .now(self.sql.turn)
             .bind(lease.id)
             .bind(lease.fence)
-            .bind(advance.prev)
-            .bind(advance.name())
-            .bind(micros(advance.lease))
-            .bind(i32::from(answer.code))
-            .bind(&answer.headers)
-            .bind(&answer.body);
+            .bind(first.prev)
+            .bind(last.name())
+            .bind(micros(last.lease))
+            .bind(answer.map(|answer| i32::from(answer.code)))
+            .bind(answer.map(|answer| &*answer.headers))
+            .bind(answer.map(|answer| &*answer.body));
         let Some(turned) = turn.fetch_optional(&mut *conn).await? else { return Ok(None) };
         let at = turned.get(0);
-        self.points(conn, lease, &[advance], at).await?;
+        self.points(conn, lease, walk, at).await?;
         Ok(Some(at))
     }
 

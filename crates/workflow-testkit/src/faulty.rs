@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position, ReachedPoint,
-    Record, StoredResponse, Take, Taken, Then,
+    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position,
+    ReachedPoint, Record, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -224,10 +224,10 @@ impl<S: Store> Store for Faulty<S> {
     async fn turn(
         &self,
         lease: Lease,
-        advance: Advance<'_>,
-        answer: &StoredResponse,
+        walk: &[Advance<'_>],
+        answer: Option<&StoredResponse>,
     ) -> Result<DateTime<Utc>, StoreError> {
-        self.call("turn", || self.store.turn(lease, advance, answer)).await
+        self.call("turn", || self.store.turn(lease, walk, answer)).await
     }
 
     async fn points(&self, id: Uuid) -> Result<Vec<ReachedPoint>, StoreError> {
@@ -252,6 +252,10 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn fail(&self, lease: Lease, failure: Failure<'_>, then: Then) -> Result<(), StoreError> {
         self.call("fail", || self.store.fail(lease, failure, then)).await
+    }
+
+    async fn cancel(&self, cancel: Cancel<'_>) -> Result<bool, StoreError> {
+        self.call("cancel", || self.store.cancel(cancel)).await
     }
 
     async fn unpark(&self, key: &Key) -> Result<bool, StoreError> {

@@ -138,3 +138,10 @@ pub struct StoredResponse {
     /// The body.
     pub body: Vec<u8>,
 }
+
+/// The status only: the rest may hold what must not stand in a log.
+impl std::fmt::Debug for StoredResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StoredResponse({})", self.code)
+    }
+}

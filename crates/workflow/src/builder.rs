@@ -47,7 +47,8 @@ impl<C, A, In: RecoveryPoint> Workflow<C, A, In> {
     /// Begins a workflow. Its name is stored with every key: 1 to 100 characters of `a`–`z`, `0`–`9` and `_`.
     #[expect(clippy::new_ret_no_self, reason = "a workflow exists only when its chain ends in a response")]
     pub fn new(name: &'static str) -> Builder<C, A, In, In> {
-        let table = Table { name, version: 1, time_limit: None, steps: Vec::new() };
+        let cancelled = Response::new(409, serde_json::json!({ "error": "cancelled" }));
+        let table = Table { name, version: 1, time_limit: None, cancelled, steps: Vec::new() };
         Builder { table, at: PhantomData }
     }
 }
@@ -95,6 +96,7 @@ where
             aliases: step.aliases,
             reaches,
             checkpoint: false,
+            point_of_no_return: false,
             policy: Policy::default(),
             undo: None,
             run: step.run,
@@ -139,6 +141,32 @@ impl<C, A, In, At, L: last::Step> Builder<C, A, In, At, L> {
     #[must_use]
     pub fn checkpoint(self) -> Self {
         self.last(|step| step.checkpoint = true)
+    }
+
+    /// From here on a cancel answers too late: as soon as this step may have happened. For an atomic step that is its
+    /// commit; for a foreign one it is the point from which it starts, since a call may be under way.
+    ///
+    /// Without it, a key can be cancelled until its response is stored. A last step that is foreign is always one: what it
+    /// does, no undo takes back.
+    ///
+    /// ```
+    /// # use workflow::{Atomic, Foreign, RecoveryPoint, Response, Step, Workflow};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Cart;
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Placed;
+    /// # impl RecoveryPoint for Cart { const NAME: &'static str = "started"; }
+    /// # impl RecoveryPoint for Placed { const NAME: &'static str = "placed"; }
+    /// # async fn place(_: Atomic<'_, (), (), Cart>, _: Cart) -> Step<Placed> { Ok(Placed) }
+    /// # async fn answer(_: Atomic<'_, (), (), Cart>, _: Placed) -> Step<Response> { Ok(Response::empty(204)) }
+    /// let checkout: Workflow<(), (), Cart> = Workflow::new("checkout")
+    ///     .atomic("place", place)
+    ///     .point_of_no_return()
+    ///     .atomic("answer", answer)
+    ///     .build();
+    /// # checkout.verify().unwrap();
+    /// ```
+    #[must_use]
+    pub fn point_of_no_return(self) -> Self {
+        self.last(|step| step.point_of_no_return = true)
     }
 
     /// Tries this step again after an error that is not final. Without it, an error ends the run: the key stays at its
@@ -282,6 +310,14 @@ impl<C, A, In, At> Builder<C, A, In, At> {
     #[must_use]
     pub fn version(mut self, version: u32) -> Self {
         self.table.version = version;
+        self
+    }
+
+    /// What a key answers that was cancelled, where the caller of [`Runner::cancel`](crate::Runner::cancel) does not say;
+    /// 409 with `{"error":"cancelled"}` if it is not given.
+    #[must_use]
+    pub fn cancelled(mut self, answer: Response) -> Self {
+        self.table.cancelled = answer;
         self
     }
 

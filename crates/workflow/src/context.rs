@@ -1,30 +1,58 @@
 //! What a step is given besides its point: the contexts.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::digest;
 use crate::outbox::Outbox;
+use crate::signal::Signals;
 use crate::{Key, Step};
 
 /// Which attempt of which step this is.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
     pub(crate) step: &'static str,
     pub(crate) number: u32,
     pub(crate) fence: i64,
     pub(crate) effect_key: Uuid,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) signals: Arc<Signals>,
+    /// Whether it goes forward: else it takes a cancelled key back, and no cancel concerns it.
+    pub(crate) forward: bool,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("step", &self.step)
+            .field("number", &self.number)
+            .field("fence", &self.fence)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Attempt {
     /// For a step that is called by hand.
     fn by_hand(key: &Key) -> Self {
         let seed = digest::effect_seed("by hand", key, 0, "", &[]);
-        Self { step: "", number: 1, fence: 1, effect_key: digest::effect_key(&seed, ""), deadline: None }
+        Self {
+            step: "",
+            number: 1,
+            fence: 1,
+            effect_key: digest::effect_key(&seed, ""),
+            deadline: None,
+            signals: Arc::default(),
+            forward: true,
+        }
+    }
+
+    fn cancellation(&self) -> CancellationToken {
+        let signal = if self.forward { &self.signals.cancelled } else { &self.signals.lost };
+        signal.token().clone()
     }
 }
 
@@ -108,6 +136,16 @@ impl<'c, C, A, In> Atomic<'c, C, A, In> {
     pub fn deadline(&self) -> Option<Instant> {
         self.attempt.deadline
     }
+
+    /// Tells while the attempt is under way that a cancel was asked for, or that another runner has the key: what this
+    /// attempt still does is not needed. A run in the process that cancels hears of it at once, another by its next
+    /// heartbeat. It is a wish, and nothing is lost if a step does not heed it: the runner sees a cancel at the step's end.
+    /// A step that heeds it returns any error.
+    ///
+    /// A step that is repeated only to learn what it has done, and an undo, are not told of the cancel that they serve.
+    pub fn cancellation(&self) -> CancellationToken {
+        self.attempt.cancellation()
+    }
 }
 
 /// Which step of which key; the request may hold what must not stand in a log.
@@ -175,6 +213,17 @@ impl<'c, A, In> Foreign<'c, A, In> {
     /// When this attempt is given up, by the step's time-outs and the run's limit. `None`: it may take its time.
     pub fn deadline(&self) -> Option<Instant> {
         self.attempt.deadline
+    }
+
+    /// Tells while the attempt is under way that a cancel was asked for, or that another runner has the key: what this
+    /// attempt still does is not needed. A run in the process that cancels hears of it at once, another by its next
+    /// heartbeat. It is a wish, and nothing is lost if a step does not heed it: the runner sees a cancel at the step's end.
+    /// A step that heeds it returns any error: an [`InDoubt`](crate::InDoubt) if its
+    /// call may have been heard.
+    ///
+    /// A step that is repeated only to learn what it has done, and an undo, are not told of the cancel that they serve.
+    pub fn cancellation(&self) -> CancellationToken {
+        self.attempt.cancellation()
     }
 }
 

@@ -75,6 +75,16 @@ pub enum DefinitionError {
         /// The point.
         point: &'static str,
     },
+    /// Two points of no return.
+    #[error(
+        "workflow `{workflow}` has a second point of no return at step `{step}`: only the first one counts"
+    )]
+    SecondPointOfNoReturn {
+        /// The workflow.
+        workflow: &'static str,
+        /// The second step.
+        step: &'static str,
+    },
     /// Two workflows with one name in one runner.
     #[error("two workflows are named `{workflow}`")]
     DuplicateWorkflow {
@@ -104,6 +114,10 @@ fn verify<C, A, In>(table: &Table<C, A, In>) -> Result<(), DefinitionError> {
     let first = table.steps.first().ok_or(DefinitionError::NoStep { workflow })?;
     if first.from != STARTED {
         return Err(DefinitionError::NotStarted { workflow, point: first.from });
+    }
+    let mut ends = table.steps.iter().filter(|step| step.point_of_no_return).skip(1);
+    if let Some(step) = ends.next() {
+        return Err(DefinitionError::SecondPointOfNoReturn { workflow, step: step.name });
     }
     let (mut steps, mut effects, mut points) = (HashSet::new(), HashSet::new(), HashSet::new());
     for (i, step) in table.steps.iter().enumerate() {

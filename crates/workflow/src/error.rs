@@ -34,6 +34,15 @@ pub enum Error {
         /// When the next attempt may begin.
         retry_after: Duration,
     },
+    /// A cancel that came too late: the key has passed its point of no return, is finished, or is being undone for another
+    /// answer. Nothing has changed: HTTP says 409.
+    #[error("key {key} stands at recovery point `{point}`: it is too late to cancel it")]
+    TooLate {
+        /// The key.
+        key: Key,
+        /// The point.
+        point: String,
+    },
     /// The key was used for another request or another workflow. The row was not touched: HTTP says 422.
     #[error("key {key} was used for a different request; use a new key for a new request")]
     Mismatch {

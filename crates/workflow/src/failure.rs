@@ -18,6 +18,8 @@ pub struct Failure<'a> {
     pub error: &'a str,
     /// Whether nobody knows if it has done its work.
     pub in_doubt: bool,
+    /// Whether the run knows that the key is cancelled.
+    pub cancelled: bool,
 }
 
 /// What becomes of a key after a failed attempt.

@@ -19,6 +19,7 @@ mod record;
 mod response;
 mod retry;
 mod runner;
+mod signal;
 mod step;
 mod store;
 mod workflow;
@@ -49,7 +50,8 @@ pub mod seam {
     pub use crate::committer::{Batch, Committer, LARGEST_BATCH, LARGEST_BYTES, ROOM};
     pub use crate::failure::{FailedAttempt, Failure, Then};
     pub use crate::record::{
-        Beat, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Status, Take, Taken,
+        Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Status, Take,
+        Taken,
     };
 }
 

@@ -139,8 +139,24 @@ pub struct Taken {
     pub created_at: DateTime<Utc>,
     /// When it was taken.
     pub taken_at: DateTime<Utc>,
-    /// The answer that is stored when the key's steps are undone, sealed; `None` while it goes forward.
-    pub undoing: Option<StoredResponse>,
+    /// The answer that is stored when the key's steps are undone, sealed: it is being undone, or is cancelled. `None`
+    /// while it goes forward.
+    pub answer: Option<StoredResponse>,
+}
+
+/// A cancel from outside, of an unfinished key that goes forward.
+#[derive(Clone, Copy)]
+pub struct Cancel<'a> {
+    /// Whose key it is.
+    pub scope: &'a str,
+    /// The key's value.
+    pub value: &'a str,
+    /// Only a row of this workflow is cancelled.
+    pub workflow: &'a str,
+    /// Only a row at one of these points is cancelled: those before the point of no return.
+    pub points: &'a [&'a str],
+    /// What is answered when the key's steps are undone, sealed.
+    pub answer: &'a StoredResponse,
 }
 
 /// A point that a key has reached, with its data: what an undo needs.
@@ -167,6 +183,8 @@ pub struct Position {
     pub recovery_point: String,
     /// When the next step was first attempted.
     pub first_attempt_at: Option<DateTime<Utc>>,
+    /// The answer, sealed: of a `running` key, that of the cancel.
+    pub answer: Option<StoredResponse>,
 }
 
 /// What a heartbeat found of one lease.
@@ -174,6 +192,8 @@ pub struct Position {
 pub enum Beat {
     /// It was extended.
     Renewed,
+    /// It was extended, and the key is to be turned back: a cancel was asked for.
+    Cancelled,
     /// The row was locked by somebody just then: not extended, not lost.
     Missed,
     /// The row is gone, or claimed by another.
@@ -211,6 +231,8 @@ pub struct Record {
     pub created_at: DateTime<Utc>,
     /// When the key was last claimed.
     pub last_run_at: DateTime<Utc>,
+    /// When a cancel was asked for.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
     /// When the response was stored.
     pub finished_at: Option<DateTime<Utc>>,
     /// How long the lease still lasts; zero if there is none.

@@ -13,7 +13,7 @@ use crate::advance::{Advance, StoredResponse};
 use crate::failure::{FailedAttempt, Failure, Then};
 use crate::outbox::StagedJob;
 use crate::record::{
-    Beat, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Take, Taken,
+    Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Take, Taken,
 };
 use crate::{BoxError, Key};
 
@@ -53,13 +53,11 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// attempt is recorded. Each advance but the first starts where the one before has ended; there is at least one.
     ///
     /// Fails with [`StoreError::Refused`] if the transaction that was begun is not open any more: the step has ended
-    /// it,
-    /// and what is written now would be a commit of its own.
+    /// it, and what is written now would be a commit of its own.
     ///
     /// Fails with [`StoreError::LeaseLost`] unless exactly this lease, at exactly the first previous point, is
-    /// `running`; a lease that ran out and was not taken is still this one. Whatever was reached, the response
-    /// included,
-    /// gets a row of its own in the journal.
+    /// `running` and not cancelled; a lease that ran out and was not taken is still this one. Whatever was reached, the
+    /// response included, gets a row of its own in the journal.
     fn advance_in(
         &self,
         tx: &mut Self::Tx,
@@ -77,13 +75,14 @@ pub trait Store: Clone + Send + Sync + 'static {
         jobs: &[StagedJob],
     ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
-    /// Turns a running key round, as one commit: it is `undoing` from here, at the point of this advance, and keeps the
-    /// answer that is given when all is undone. The guards are those of [`advance`](Self::advance).
+    /// Turns a running key round, as one commit: it is `undoing` from here, at the last point of this walk, and keeps the
+    /// answer that is given when all is undone. The guards are those of [`advance`](Self::advance). Without an answer
+    /// it is that of a cancel: then the key must be cancelled, and else it must not.
     fn turn(
         &self,
         lease: Lease,
-        advance: Advance<'_>,
-        answer: &StoredResponse,
+        walk: &[Advance<'_>],
+        answer: Option<&StoredResponse>,
     ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
     /// The points that a row has reached, in order, with their data.
@@ -96,8 +95,7 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn rollback(&self, tx: Self::Tx) -> impl Future<Output = ()> + Send;
 
     /// The same as [`advance_in`](Self::advance_in) for one step, without a transaction that anybody else writes in:
-    /// for
-    /// foreign steps and final answers.
+    /// for foreign steps and final answers.
     fn advance(
         &self,
         lease: Lease,
@@ -108,13 +106,20 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// counted before it begins. Repeated because its reply was lost, it counts once.
     ///
     /// Fails with [`StoreError::LeaseLost`] unless exactly this lease is out, `running` or `undoing`, and at this
-    /// attempt. A key that is `undoing` stays so while it waits.
+    /// attempt; and if the key is cancelled, unless the run knows it or has turned it round. A key that is `undoing` stays
+    /// so while it waits.
     fn fail(
         &self,
         lease: Lease,
         failure: Failure<'_>,
         then: Then,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Cancels a key: keeps the answer, and from here no run takes it forward. One that waits or needs attention is
+    /// `running`, without a lease, under a new fence; a lease that is out stays out. Repeated, it keeps the first answer
+    /// and lets the key go on again. Whether there was such a key: `running`, `waiting` or `needs_attention`, and not
+    /// being undone.
+    fn cancel(&self, cancel: Cancel<'_>) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Lets a key go on that waits or needs attention: it is `running` (or `undoing`, if it was), without a lease, under a
     /// new fence. Whether there was such a key.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Response;
 use crate::point::FINISHED;
 use crate::retry::Policy;
 use crate::step::{AtomicRun, Run};
@@ -21,6 +22,8 @@ pub(crate) struct Table<C, A, In> {
     pub(crate) version: u32,
     /// How long a key may take from its first claim on.
     pub(crate) time_limit: Option<Duration>,
+    /// What a cancelled key answers, where the caller of cancel does not say.
+    pub(crate) cancelled: Response,
     pub(crate) steps: Vec<StepEntry<C, A, In>>,
 }
 
@@ -32,6 +35,7 @@ pub(crate) struct StepEntry<C, A, In> {
     pub(crate) reaches: Vec<&'static str>,
     /// Whether it shares its commit with no other step.
     pub(crate) checkpoint: bool,
+    pub(crate) point_of_no_return: bool,
     pub(crate) policy: Policy,
     pub(crate) undo: Option<Undo<C, A, In>>,
     pub(crate) run: Run<C, A, In>,
@@ -64,7 +68,31 @@ impl<C, A, In> Table<C, A, In> {
     }
 }
 
+impl<C, A, In> Table<C, A, In> {
+    /// The points at which a key may be cancelled: those of the steps up to the point of no return. A foreign step may have
+    /// happened as soon as its key stands before it; what the last one does, no undo takes back.
+    pub(crate) fn cancellable(&self) -> Vec<&'static str> {
+        let last = self.steps.last().map(|step| step.name);
+        let mut points = Vec::new();
+        for step in &self.steps {
+            let ends = step.point_of_no_return || Some(step.name) == last;
+            if !(ends && step.is_foreign()) {
+                points.extend(step.points());
+            }
+            if ends {
+                break;
+            }
+        }
+        points
+    }
+}
+
 impl<C, A, In> StepEntry<C, A, In> {
+    /// The points from which it starts.
+    pub(crate) fn points(&self) -> Vec<&'static str> {
+        [&[self.from], self.aliases].concat()
+    }
+
     pub(crate) fn starts_at(&self, point: &str) -> bool {
         self.from == point || self.aliases.contains(&point)
     }
@@ -72,6 +100,11 @@ impl<C, A, In> StepEntry<C, A, In> {
     /// The point of a key whose step from here has refused, and whose earlier steps are undone.
     pub(crate) fn refused(&self) -> String {
         format!("{}.refused", self.name)
+    }
+
+    /// The point of a key that was cancelled at this step, and whose steps are undone.
+    pub(crate) fn cancelled(&self) -> String {
+        format!("{}.cancelled", self.name)
     }
 
     pub(crate) fn is_foreign(&self) -> bool {

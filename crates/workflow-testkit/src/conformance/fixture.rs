@@ -108,7 +108,7 @@ pub(super) fn second<'a>(data: &'a [u8], at: DateTime<Utc>) -> Advance<'a> {
 
 /// An attempt of the first step that has reached nothing.
 pub(super) fn failure(attempt: i32) -> Failure<'static> {
-    Failure { seq: 1, step: "create_order", attempt, error: "away", in_doubt: false }
+    Failure { seq: 1, step: "create_order", attempt, error: "away", in_doubt: false, cancelled: false }
 }
 
 /// After this attempt of the first step, a further one.
@@ -147,7 +147,7 @@ pub(super) async fn picture(store: &impl Store, key: &Key) -> String {
     let waits = !r.wake_left.is_zero();
     let standing =
         (r.status, &r.recovery_point, r.fence, leased, waits, r.attempts, r.step_attempts, &r.last_error);
-    let times = (r.first_attempt_at, r.created_at, r.last_run_at, r.finished_at);
+    let times = (r.first_attempt_at, r.created_at, r.last_run_at, r.cancel_requested_at, r.finished_at);
     let response = r.response.as_ref().map(|response| (response.code, &response.headers, &response.body));
     let lease = Lease { id: r.id, fence: r.fence };
     let position = store.settle(lease).await.expect("settle");

@@ -210,8 +210,13 @@ pub async fn a_row_is_settled_where_it_stands_whoever_asks<F: Factory>(factory: 
     let store = factory.fresh().await;
     let (new, lease) = planted(&store, "k").await;
     let first_attempt_at = row(&store, &new).await.first_attempt_at;
-    let here =
-        Position { fence: 1, status: Status::Running, recovery_point: "started".into(), first_attempt_at };
+    let here = Position {
+        fence: 1,
+        status: Status::Running,
+        recovery_point: "started".into(),
+        first_attempt_at,
+        answer: None,
+    };
     assert_eq!(store.settle(lease).await.unwrap(), Some(here.clone()));
     assert_eq!(store.settle(Lease { fence: 9, ..lease }).await.unwrap(), Some(here.clone()));
     factory.clock(&store).advance(LEASE);

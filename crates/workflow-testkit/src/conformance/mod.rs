@@ -4,6 +4,7 @@
 
 pub mod advance;
 pub mod atomic;
+pub mod cancel;
 pub mod claim;
 pub mod concurrency;
 pub mod crash;
@@ -247,6 +248,23 @@ macro_rules! conformance {
                 of_two_walks_of_one_key_at_once_one_happens,
                 of_many_releases_each_keeps_its_own_reason,
                 inserts_advances_and_releases_at_once_do_not_mix,
+            }
+            cancel {
+                a_cancelled_key_goes_no_further_forward,
+                a_cancel_keeps_the_lease_that_is_out_and_shows_no_answer,
+                a_heartbeat_of_a_cancelled_key_says_so_until_it_is_turned_round,
+                a_cancelled_key_is_turned_round_with_what_was_reached,
+                a_cancelled_key_ends_with_the_answer_of_the_cancel,
+                to_turn_a_key_round_without_an_answer_it_must_be_cancelled,
+                only_a_key_at_a_listed_point_of_this_workflow_is_cancelled,
+                what_is_finished_or_undone_is_not_cancelled,
+                a_key_that_waits_or_is_parked_goes_on_when_it_is_cancelled,
+                a_second_cancel_keeps_the_first_answer_and_lets_the_key_go_on_again,
+                a_failure_of_a_cancelled_key_is_recorded_only_by_who_knows,
+                a_failure_of_an_undo_is_recorded_as_ever,
+                a_settled_row_tells_the_answer_of_a_cancel,
+                whoever_takes_a_cancelled_key_gets_its_answer_and_the_last_points_data,
+                of_a_cancel_and_an_advance_one_wins,
             }
             undo {
                 a_key_that_is_turned_round_is_undoing_and_shows_no_answer,

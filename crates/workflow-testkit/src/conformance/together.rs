@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use workflow::seam::{Advance, Lease, NewKey, Status, StoredResponse};
+use workflow::seam::{Advance, Cancel, Lease, NewKey, Status, StoredResponse};
 use workflow::{Key, Store, StoreError};
 
 use super::Factory;
@@ -97,7 +97,10 @@ pub async fn of_many_advances_each_is_answered_for_itself<F: Factory>(factory: F
     let store = factory.fresh().await;
     let keys = planted_many(&store, CROWD).await;
     let mut before = Vec::new();
-    for (new, _) in &keys {
+    for (i, (new, _)) in keys.iter().enumerate() {
+        if Kind::of(i) == Kind::Cancelled {
+            cancelled(&store, new).await;
+        }
         before.push(picture(&store, &key_of(new)).await);
     }
     let advances = keys.iter().enumerate().map(|(i, (new, at))| {
@@ -105,7 +108,9 @@ pub async fn of_many_advances_each_is_answered_for_itself<F: Factory>(factory: F
         async move {
             let data = vec![i as u8; i];
             match Kind::of(i) {
-                Kind::Right => store.advance(Lease { id, fence: 1 }, first(&data, at)).await,
+                Kind::Right | Kind::Cancelled => {
+                    store.advance(Lease { id, fence: 1 }, first(&data, at)).await
+                }
                 Kind::Stale => store.advance(Lease { id, fence: 0 }, first(&data, at)).await,
                 Kind::Early => store.advance(Lease { id, fence: 2 }, first(&data, at)).await,
                 Kind::Elsewhere => store.advance(Lease { id, fence: 1 }, second(&data, at)).await,
@@ -270,6 +275,7 @@ enum Kind {
     Stale,
     Early,
     Elsewhere,
+    Cancelled,
 }
 
 impl Kind {
@@ -278,9 +284,17 @@ impl Kind {
             2 => Self::Stale,
             5 => Self::Early,
             7 => Self::Elsewhere,
+            8 => Self::Cancelled,
             _ => Self::Right,
         }
     }
+}
+
+async fn cancelled(store: &impl Store, new: &NewKey) {
+    let (scope, value, workflow) = (&*new.scope, &*new.value, &*new.workflow);
+    let answer = response(b"cancelled");
+    let cancel = Cancel { scope, value, workflow, points: POINTS, answer: &answer };
+    assert!(store.cancel(cancel).await.expect("cancel"));
 }
 
 /// Keys of their own, and when each was made.

@@ -26,7 +26,7 @@ fn undone<'a>(at: chrono::DateTime<chrono::Utc>) -> Advance<'a> {
 async fn turned(store: &impl Store, value: &str) -> (workflow::seam::NewKey, Lease) {
     let (new, lease) = planted(store, value).await;
     let at = store.advance(lease, first(b"data", row(store, &new).await.created_at)).await.unwrap();
-    store.turn(lease, round(at), &response(b"no")).await.unwrap();
+    store.turn(lease, &[round(at)], Some(&response(b"no"))).await.unwrap();
     (new, lease)
 }
 
@@ -64,12 +64,12 @@ pub async fn to_turn_round_has_the_guards_of_an_advance<F: Factory>(factory: F) 
     let unknown = Lease { id: uuid::Uuid::now_v7(), ..lease };
     let elsewhere = Advance { prev: CAPTURED, ..round(at) };
     for (lease, advance) in [(stale, round(at)), (unknown, round(at)), (lease, elsewhere)] {
-        let refused = store.turn(lease, advance, &response(b"no")).await;
+        let refused = store.turn(lease, &[advance], Some(&response(b"no"))).await;
         assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
     }
     assert_eq!(picture(&store, &key_of(&new)).await, before);
-    store.turn(lease, round(at), &response(b"no")).await.unwrap();
-    let twice = store.turn(lease, round(at), &response(b"no")).await;
+    store.turn(lease, &[round(at)], Some(&response(b"no"))).await.unwrap();
+    let twice = store.turn(lease, &[round(at)], Some(&response(b"no"))).await;
     assert!(matches!(twice, Err(StoreError::LeaseLost)), "{twice:?}");
 }
 
@@ -135,7 +135,7 @@ pub async fn whoever_takes_a_key_that_is_undone_gets_its_answer_and_goes_on<F: F
     // Its point is not among those that a build lists.
     let taken = taken(&store, take_of(&new)).await;
     assert_eq!((taken.lease.fence, &*taken.recovery_point, taken.seq), (2, REFUSED, 2));
-    assert!(taken.undoing == Some(response(b"no")));
+    assert!(taken.answer == Some(response(b"no")));
     assert_eq!(row(&store, &new).await.status, Status::Undoing);
     let at = row(&store, &new).await.created_at;
     assert!(matches!(undo(&store, stale, &[undone(at)]).await, Err(StoreError::LeaseLost)));
@@ -146,7 +146,7 @@ pub async fn a_key_that_goes_forward_has_no_answer_to_undo_for<F: Factory>(facto
     let store = factory.fresh().await;
     let (new, lease) = planted(&store, "k").await;
     store.release(lease, None).await.unwrap();
-    assert!(taken(&store, take_of(&new)).await.undoing.is_none());
+    assert!(taken(&store, take_of(&new)).await.answer.is_none());
     assert!(store.points(new.id).await.unwrap().is_empty());
 }
 
@@ -169,7 +169,7 @@ pub async fn a_key_that_is_undone_waits_parks_and_goes_on_as_what_it_is<F: Facto
     assert!(store.unpark(&key_of(&new)).await.unwrap());
     let on = taken(&store, take_of(&new)).await;
     assert_eq!(row(&store, &new).await.status, Status::Undoing);
-    assert!(on.undoing == Some(response(b"no")));
+    assert!(on.answer == Some(response(b"no")));
 }
 
 pub async fn a_settled_row_says_that_it_was_turned_round<F: Factory>(factory: F) {

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position, ReachedPoint,
-    Record, Status, StoredResponse, Take, Taken, Then, To,
+    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position,
+    ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then, To,
 };
 use workflow::{Key, StagedJob, StoreError};
 
@@ -73,8 +73,21 @@ impl Database {
         self.rows.get(id).map(|row| row.record(now))
     }
 
-    /// All of it or nothing: only the first advance can meet another's lease or point.
     pub(super) fn walk(
+        &mut self,
+        lease: Lease,
+        walk: &[Advance<'_>],
+        status: Status,
+        now: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        if self.row(lease.id).is_some_and(|row| row.is_cancelled()) {
+            return Err(StoreError::LeaseLost);
+        }
+        self.moved(lease, walk, status, now)
+    }
+
+    /// All of it or nothing: only the first advance can meet another's lease or point.
+    fn moved(
         &mut self,
         lease: Lease,
         walk: &[Advance<'_>],
@@ -115,13 +128,17 @@ impl Database {
     pub(super) fn turn(
         &mut self,
         lease: Lease,
-        advance: Advance<'_>,
-        answer: &StoredResponse,
+        walk: &[Advance<'_>],
+        answer: Option<&StoredResponse>,
         now: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, StoreError> {
-        let at = self.walk(lease, &[advance], Status::Running, now)?;
+        if self.row(lease.id).is_some_and(|row| row.is_cancelled() == answer.is_some()) {
+            return Err(StoreError::LeaseLost);
+        }
+        let at = self.moved(lease, walk, Status::Running, now)?;
         let row = self.row(lease.id).ok_or(StoreError::LeaseLost)?;
-        (row.status, row.response) = (Status::Undoing, Some(answer.clone()));
+        row.status = Status::Undoing;
+        row.response = answer.cloned().or(row.response.take());
         Ok(at)
     }
 
@@ -140,9 +157,25 @@ impl Database {
             row.is_leased_to(lease)
                 // A call that is repeated because its reply was lost finds the next attempt counted.
                 && (row.step_attempts == failure.attempt || row.step_attempts == failure.attempt + 1)
+                && (failure.cancelled || !row.is_cancelled())
         });
         row.ok_or(StoreError::LeaseLost)?.fail(lease, failure, then, now);
         Ok(())
+    }
+
+    pub(super) fn cancel(&mut self, cancel: Cancel<'_>, now: DateTime<Utc>) -> bool {
+        let id = self.ids.get(&(cancel.scope.to_owned(), cancel.value.to_owned())).copied();
+        let goes_forward = |row: &&mut Row| {
+            row.key.workflow == cancel.workflow
+                && cancel.points.contains(&&*row.recovery_point)
+                && matches!(row.status, Status::Running | Status::Waiting | Status::NeedsAttention)
+        };
+        let Some(row) = id.and_then(|id| self.row(id)).filter(goes_forward) else { return false };
+        row.cancel_requested_at.get_or_insert(now);
+        row.response.get_or_insert_with(|| cancel.answer.clone());
+        row.fence += i64::from(row.status != Status::Running);
+        (row.status, row.wake_at) = (Status::Running, None);
+        true
     }
 
     pub(super) fn unpark(&mut self, key: &Key) -> bool {
@@ -153,7 +186,7 @@ impl Database {
             _ => false,
         };
         let Some(row) = id.and_then(|id| self.row(id)).filter(parked) else { return false };
-        row.status = if row.response.is_some() { Status::Undoing } else { Status::Running };
+        row.status = if row.recovery_point.contains('.') { Status::Undoing } else { Status::Running };
         row.wake_at = None;
         row.fence += 1;
         true
@@ -172,7 +205,7 @@ impl Database {
         let beat = |lease: &Lease| match self.row(lease.id).filter(|row| row.is_leased_to(*lease)) {
             Some(row) => {
                 row.lease_expires_at = Some(now + ttl);
-                Beat::Renewed
+                if row.is_cancelled() { Beat::Cancelled } else { Beat::Renewed }
             }
             None => Beat::Lost,
         };

@@ -14,8 +14,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position, ReachedPoint,
-    Record, Status, StoredResponse, Take, Taken, Then,
+    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position,
+    ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Clock, Key, StagedJob, Store, StoreError};
 
@@ -156,10 +156,10 @@ impl Store for Memory {
     async fn turn(
         &self,
         lease: Lease,
-        advance: Advance<'_>,
-        answer: &StoredResponse,
+        walk: &[Advance<'_>],
+        answer: Option<&StoredResponse>,
     ) -> Result<DateTime<Utc>, StoreError> {
-        self.write(|database, now| database.turn(lease, advance, answer, now)).await
+        self.write(|database, now| database.turn(lease, walk, answer, now)).await
     }
 
     async fn points(&self, id: Uuid) -> Result<Vec<ReachedPoint>, StoreError> {
@@ -181,6 +181,10 @@ impl Store for Memory {
 
     async fn fail(&self, lease: Lease, failure: Failure<'_>, then: Then) -> Result<(), StoreError> {
         self.write(|database, now| database.fail(lease, failure, then, now)).await
+    }
+
+    async fn cancel(&self, cancel: Cancel<'_>) -> Result<bool, StoreError> {
+        Ok(self.write(|database, now| database.cancel(cancel, now)).await)
     }
 
     async fn unpark(&self, key: &Key) -> Result<bool, StoreError> {

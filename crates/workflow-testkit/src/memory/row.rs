@@ -33,6 +33,7 @@ pub(super) struct Row {
     /// The data of each of these; none of the response.
     pub(super) data_of: Vec<Vec<u8>>,
     pub(super) wake_at: Option<DateTime<Utc>>,
+    pub(super) cancel_requested_at: Option<DateTime<Utc>>,
     pub(super) failures: Vec<FailedAttempt>,
 }
 
@@ -58,6 +59,7 @@ impl Row {
             points: Vec::new(),
             data_of: Vec::new(),
             wake_at: None,
+            cancel_requested_at: None,
             failures: Vec::new(),
         }
     }
@@ -82,6 +84,11 @@ impl Row {
             && matches!(self.status, Status::Running | Status::Undoing)
     }
 
+    /// Whether a cancel was asked for, and nothing is undone yet.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel_requested_at.is_some() && !self.recovery_point.contains('.')
+    }
+
     pub(super) fn taken(&self) -> Taken {
         Taken {
             lease: Lease { id: self.key.id, fence: self.fence },
@@ -95,7 +102,7 @@ impl Row {
             first_attempt_at: self.first_attempt_at.unwrap_or(self.last_run_at),
             created_at: self.created_at,
             taken_at: self.last_run_at,
-            undoing: self.response.clone(),
+            answer: self.response.clone(),
         }
     }
 
@@ -176,6 +183,7 @@ impl Row {
             status: self.status,
             recovery_point: self.recovery_point.clone(),
             first_attempt_at: self.first_attempt_at,
+            answer: self.response.clone(),
         }
     }
 
@@ -196,6 +204,7 @@ impl Row {
             first_attempt_at: self.first_attempt_at,
             created_at: self.created_at,
             last_run_at: self.last_run_at,
+            cancel_requested_at: self.cancel_requested_at,
             finished_at: self.finished_at,
             lease_left: left.unwrap_or(Duration::ZERO),
             wake_left: self.wake_at.and_then(|at| (at - now).to_std().ok()).unwrap_or(Duration::ZERO),

@@ -4,7 +4,7 @@
 //! attempt counts as one of which nobody knows what it did. After it: the next attempt is counted already, or the key waits
 //! or is parked.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Then};
 use crate::halt::among;
@@ -14,6 +14,7 @@ use crate::step::Run;
 use crate::workflow::{StepEntry, Undo};
 use crate::{Error, RecoveryPoint, RetryAfter, Store, StoreError};
 
+use super::course::Course;
 use super::persist::described;
 use super::reach::Stepped;
 use super::run::RunOf;
@@ -49,16 +50,23 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             _ if self.is_over(act) => Next::Exhausted,
             Some(retry) => self.in_its_time(act, retry.next(attempts, asked)),
             None => {
-                if let Err(error) = self.leave(failure, Then::Free).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a failure was not recorded");
-                }
-                return Err(failed);
+                return match self.leave(failure, Then::Free).await {
+                    Ok(()) => Err(failed),
+                    Err(lost @ Error::LeaseLost { .. }) => Err(lost),
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "a failure was not recorded"
+                        );
+                        Err(failed)
+                    }
+                };
             }
         };
         match next {
             Next::After(pause) => {
                 tracing::warn!(step = act.name, attempt = self.attempts, error = why, ?pause, "tried again");
-                tokio::time::sleep(pause).await;
+                self.pause(pause).await;
                 self.fail(failure, self.next_attempt()).await?;
                 Ok(Vec::new())
             }
@@ -115,16 +123,33 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     /// After when no attempt of this step begins.
     fn end(&self, act: Act<'_>) -> Option<tokio::time::Instant> {
         let step = act.policy.time_limit.map(|limit| self.step_since + limit);
-        let run = self.table.time_limit.filter(|_| self.undoing.is_none()).map(|limit| self.since + limit);
-        [step, run].into_iter().flatten().min()
+        let run = self.table.time_limit.map(|limit| self.since + limit);
+        match self.course {
+            Course::Forward => [step, run].into_iter().flatten().min(),
+            // What is not known must become known, however long that takes.
+            Course::Cancelled(_) => None,
+            Course::Undoing(_) => step,
+        }
     }
 
     pub(super) fn failure<'a>(&self, act: Act<'a>, error: &'a str, in_doubt: bool) -> Failure<'a> {
-        Failure { seq: self.seq + 1, step: act.name, attempt: self.attempts, error, in_doubt }
+        let cancelled = matches!(self.course, Course::Cancelled(_));
+        Failure { seq: self.seq + 1, step: act.name, attempt: self.attempts, error, in_doubt, cancelled }
     }
 
     pub(super) fn next_attempt(&self) -> Then {
         Then::Again(self.inner.settings.lease)
+    }
+
+    /// Waits for the next attempt. Forward, a cancel is not waited for.
+    async fn pause(&self, pause: Duration) {
+        let cancelled = &self.held.signals().cancelled;
+        match self.course {
+            Course::Forward => {
+                let _ = tokio::time::timeout(pause, cancelled.token().cancelled()).await;
+            }
+            _ => tokio::time::sleep(pause).await,
+        }
     }
 
     /// Records a failure before the run goes on.
@@ -133,19 +158,17 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let sent = Instant::now();
         match self.limit().patiently(|| self.inner.store.fail(lease, failure, then)).await {
             Ok(()) => {}
-            Err(StoreError::LeaseLost) => return Err(self.lost()),
+            Err(StoreError::LeaseLost) => return Err(self.overruled(failure).await?),
             Err(error) => return Err(error.into()),
         }
         if let Then::Again(_) = then {
-            self.held.extended(sent);
-            self.attempts += 1;
-            self.failures += i32::from(!failure.in_doubt);
+            self.counted(failure, sent);
         }
         Ok(())
     }
 
     /// Records a failure and leaves the key. Where that fails the lease runs out by itself.
-    async fn leave(&self, failure: Failure<'_>, then: Then) -> Result<(), Error> {
+    async fn leave(&mut self, failure: Failure<'_>, then: Then) -> Result<(), Error> {
         let lease = self.held.lease();
         let mut calls = 0;
         let left = self.limit().patiently(|| {
@@ -153,10 +176,34 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             self.inner.store.fail(lease, failure, then)
         });
         match left.await {
-            // The call before, whose reply was lost, has given the lease back.
-            Err(StoreError::LeaseLost) if calls > 1 => Ok(()),
-            Err(StoreError::LeaseLost) => Err(self.lost()),
+            Err(StoreError::LeaseLost) => match self.overruled(failure).await? {
+                // The call before, whose reply was lost, has given the lease back.
+                _ if calls > 1 && self.course.is_forward() => Ok(()),
+                lost => Err(lost),
+            },
             left => Ok(left?),
         }
+    }
+
+    /// Why a failure could not be recorded. If the key is cancelled, it is recorded now, and the run knows of the cancel.
+    async fn overruled(&mut self, failure: Failure<'_>) -> Result<Error, Error> {
+        if self.course.is_forward() && self.is_cancelled().await? {
+            let (lease, sent) = (self.held.lease(), Instant::now());
+            let known = Failure { cancelled: true, ..failure };
+            let next = self.next_attempt();
+            match self.limit().patiently(|| self.inner.store.fail(lease, known, next)).await {
+                Ok(()) => self.counted(failure, sent),
+                Err(StoreError::LeaseLost) => self.held.signals().lose(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.lost())
+    }
+
+    /// The next attempt is counted.
+    fn counted(&mut self, failure: Failure<'_>, sent: Instant) {
+        self.held.extended(sent);
+        self.attempts += 1;
+        self.failures += i32::from(!failure.in_doubt);
     }
 }

@@ -165,7 +165,10 @@ async fn stored<S: Store, A: Send + Sync + 'static>(
     Ok((workflow, claim))
 }
 
-fn registered<S: Store, A>(inner: &Inner<S, A>, workflow: &str) -> Result<Registered<S, A>, Error> {
+pub(super) fn registered<S: Store, A>(
+    inner: &Inner<S, A>,
+    workflow: &str,
+) -> Result<Registered<S, A>, Error> {
     let registered = inner.workflows.get(workflow).cloned();
     registered.ok_or_else(|| Error::NotRegistered { workflow: workflow.to_owned() })
 }
@@ -175,7 +178,7 @@ fn span(workflow: &str, key: &Key) -> tracing::Span {
 }
 
 /// What is left to go wrong with the task itself: a panic outside the steps, or a runtime that shuts down.
-fn joined<T>(out: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
+pub(super) fn joined<T>(out: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
     out.unwrap_or_else(|ended| match ended.try_into_panic() {
         Ok(panic) => Err(Error::Panicked(Panicked::of(&*panic).to_string())),
         Err(_) => Err(Error::Interrupted),

@@ -15,6 +15,7 @@ use crate::record::{Lease, NewKey, Record, Status, Take, Taken};
 use crate::{Error, Key, Response, Store};
 
 use super::Inner;
+use super::course::{Course, is_undone_from};
 use super::held::Held;
 use super::patience::Limit;
 use super::persist;
@@ -50,8 +51,7 @@ pub(super) struct Claimed {
     /// How long ago that was, and the first claim.
     pub(super) step_age: Duration,
     pub(super) age: Duration,
-    /// The answer that is stored when the key's steps are undone; `None` while it goes forward.
-    pub(super) undoing: Option<Response>,
+    pub(super) course: Course,
 }
 
 /// What a claim has to know of a workflow.
@@ -63,6 +63,10 @@ pub(super) struct Known {
     /// The points from which a step starts, aliases included.
     pub(super) points: Vec<&'static str>,
     pub(super) steps: Vec<&'static str>,
+    /// The points before the point of no return, aliases included.
+    pub(super) cancellable: Vec<&'static str>,
+    /// What a cancelled key answers, where the caller of cancel does not say.
+    pub(super) cancelled: Response,
 }
 
 impl Known {
@@ -203,7 +207,7 @@ fn fresh<S: Store, A>(
         first_attempt_at,
         step_age: Duration::ZERO,
         age: Duration::ZERO,
-        undoing: None,
+        course: Course::Forward,
     }
 }
 
@@ -217,8 +221,8 @@ async fn resumed<S: Store, A>(
     let held = inner.registry.hold(taken.lease, sent);
     let age = |since: DateTime<Utc>| (taken.taken_at - since).to_std().unwrap_or_default();
     let point = taken.recovery_point;
-    let opened = open(inner, &key, &point, taken.request_params, taken.data, taken.undoing);
-    let (request, data, undoing) = match opened {
+    let opened = open(inner, &key, &point, taken.request_params, taken.data, taken.answer);
+    let (request, data, answer) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             persist::give_back(inner, &held, Some(&error)).await;
@@ -227,6 +231,7 @@ async fn resumed<S: Store, A>(
     };
     Ok(Claimed {
         held,
+        course: Course::of(&point, answer),
         recovery_point: point,
         seq: taken.seq,
         data,
@@ -237,12 +242,11 @@ async fn resumed<S: Store, A>(
         first_attempt_at: taken.first_attempt_at,
         step_age: age(taken.first_attempt_at),
         age: age(taken.created_at),
-        undoing,
         key,
     })
 }
 
-/// The request, the data of the point, and the answer of a key that is undone.
+/// The request, the data of the point, and the answer of a key that is undone or to be.
 type Opened = (Vec<u8>, Vec<u8>, Option<Response>);
 
 fn open<S: Store, A>(
@@ -251,20 +255,19 @@ fn open<S: Store, A>(
     point: &str,
     request: Vec<u8>,
     sealed: Option<Vec<u8>>,
-    undoing: Option<StoredResponse>,
+    answer: Option<StoredResponse>,
 ) -> Result<Opened, Error> {
     let sealer = Sealer { codec: &*inner.settings.codec, key };
     let request = sealer.open_request(request).map_err(|source| data(key, STARTED, source))?;
-    if let Some(answer) = undoing {
-        let answer = sealer.open_response(answer).map_err(|source| data(key, point, source))?;
-        // The point of an undo has no data.
-        return Ok((request, Vec::new(), Some(answer)));
-    }
+    let answer = answer.map(|answer| sealer.open_response(answer)).transpose();
+    let answer = answer.map_err(|source| data(key, point, source))?;
     let opened = match sealed {
+        // The point of an undo has no data.
+        _ if is_undone_from(point) => Vec::new(),
         Some(sealed) => sealer.open_data(point, sealed).map_err(|source| data(key, point, source))?,
         None => request.clone(),
     };
-    Ok((request, opened, None))
+    Ok((request, opened, answer))
 }
 
 /// Why a row could not be taken: an error, its response, or `None` if it is free by now.

@@ -51,13 +51,14 @@ pub(crate) trait Drive<S: Store, A>: Send + Sync {
 
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Table<S::Conn, A, In> {
     fn known(&self) -> Known {
-        let points = |step: &StepEntry<_, _, _>| [&[step.from], step.aliases].concat();
         Known {
             workflow: self.name,
             version: self.version,
             request: TypeId::of::<In>(),
-            points: self.steps.iter().flat_map(points).collect(),
+            points: self.steps.iter().flat_map(StepEntry::points).collect(),
             steps: self.steps.iter().map(|step| step.name).collect(),
+            cancellable: self.cancellable(),
+            cancelled: self.cancelled.clone(),
         }
     }
 

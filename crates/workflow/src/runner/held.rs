@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::record::{Beat, Lease};
+use crate::signal::Signals;
 
 /// All leases of one runner.
 pub(super) struct Registry {
@@ -23,7 +25,7 @@ pub(super) struct Registry {
 struct State {
     /// When the last good extension was *sent*: the database cannot have begun the lease later.
     sent: Mutex<Instant>,
-    lost: AtomicBool,
+    signals: Arc<Signals>,
 }
 
 /// One lease, while a run has it.
@@ -40,7 +42,7 @@ impl Registry {
 
     /// Takes up a lease that was claimed by a statement sent at `sent`.
     pub(super) fn hold(self: &Arc<Self>, lease: Lease, sent: Instant) -> Held {
-        let state = Arc::new(State { sent: Mutex::new(sent), lost: AtomicBool::new(false) });
+        let state = Arc::new(State { sent: Mutex::new(sent), signals: Arc::default() });
         lock(&self.held).insert(lease, state.clone());
         Held { lease, state, registry: self.clone() }
     }
@@ -58,8 +60,21 @@ impl Registry {
         let Some(state) = lock(&self.held).get(&lease).cloned() else { return };
         match beat {
             Beat::Renewed => state.extended(sent),
+            Beat::Cancelled => {
+                state.extended(sent);
+                state.signals.cancelled.raise();
+            }
             Beat::Missed => {}
-            Beat::Lost => state.lost.store(true, Ordering::SeqCst),
+            Beat::Lost => state.signals.lose(),
+        }
+    }
+
+    /// A cancel was asked for of this row. Runs elsewhere hear of it by their heartbeats.
+    pub(super) fn cancelled(&self, id: Uuid) {
+        for (lease, state) in &*lock(&self.held) {
+            if lease.id == id {
+                state.signals.cancelled.raise();
+            }
         }
     }
 
@@ -104,7 +119,11 @@ impl Held {
 
     /// Whether the lease still holds, as far as is known here.
     pub(super) fn holds(&self) -> bool {
-        !self.state.lost.load(Ordering::SeqCst) && Instant::now() < self.until()
+        !self.state.signals.lost.is_raised() && Instant::now() < self.until()
+    }
+
+    pub(super) fn signals(&self) -> &Arc<Signals> {
+        &self.state.signals
     }
 }
 

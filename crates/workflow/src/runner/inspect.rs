@@ -41,6 +41,8 @@ pub struct KeyStatus {
     pub created_at: DateTime<Utc>,
     /// When the key was last claimed.
     pub last_run_at: DateTime<Utc>,
+    /// When a cancel was asked for.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
     /// When the response was stored.
     pub finished_at: Option<DateTime<Utc>>,
     /// Whether a run holds its lease just now.
@@ -149,6 +151,7 @@ fn opened<S: Store, A>(inner: &Inner<S, A>, record: Record) -> Result<KeyStatus,
         first_attempt_at: record.first_attempt_at,
         created_at: record.created_at,
         last_run_at: record.last_run_at,
+        cancel_requested_at: record.cancel_requested_at,
         finished_at: record.finished_at,
         leased: !record.lease_left.is_zero(),
         wake_left: record.wake_left,

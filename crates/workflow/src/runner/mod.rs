@@ -5,7 +5,9 @@ mod again;
 mod answered;
 mod builder;
 mod call;
+mod cancel;
 mod claim;
+mod course;
 mod drive;
 mod heartbeat;
 mod held;
@@ -17,6 +19,7 @@ mod phase;
 mod reach;
 mod run;
 mod seal;
+mod turn;
 mod undo;
 
 use std::any::TypeId;

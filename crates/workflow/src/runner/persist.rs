@@ -12,6 +12,7 @@ use crate::workflow::StepEntry;
 use crate::{Error, RecoveryPoint, Store, StoreError};
 
 use super::Inner;
+use super::course::Course;
 use super::held::Held;
 use super::patience::{Backoff, Limit};
 use super::reach::{Reach, Stepped};
@@ -54,9 +55,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     ) -> Result<DateTime<Utc>, StoreError> {
         let (store, limit) = (&self.inner.store, self.limit());
         let lease = self.held.lease();
-        let advanced = match self.undoing {
-            None => limit.once(store.advance_in(&mut tx, lease, walk, jobs)).await,
-            Some(_) => limit.once(store.undo_in(&mut tx, lease, walk, jobs)).await,
+        let advanced = match self.course {
+            Course::Undoing(_) => limit.once(store.undo_in(&mut tx, lease, walk, jobs)).await,
+            _ => limit.once(store.advance_in(&mut tx, lease, walk, jobs)).await,
         };
         match advanced {
             Ok(at) => limit.once(store.commit(tx)).await.map(|()| at),
@@ -94,14 +95,35 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         reached: Reached,
         sealed: Sealed,
     ) -> Result<Stepped, Error> {
+        match self.written(entry, &sealed).await {
+            Ok((at, sent)) => Ok(self.moved(entry, reached, Vec::new(), at, sent)),
+            Err(error) => {
+                self.keep(&error, reached, sealed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps what a foreign step has reached in vain, for the turn if it was a cancel that came first.
+    pub(super) fn keep(&mut self, error: &Error, reached: Reached, sealed: Sealed) {
+        if let (Error::LeaseLost { .. }, Reached::Point { .. }) = (error, &reached) {
+            self.in_hand = Some((reached, sealed));
+        }
+    }
+
+    async fn written(
+        &self,
+        entry: &StepEntry<S::Conn, A, In>,
+        sealed: &Sealed,
+    ) -> Result<(DateTime<Utc>, Instant), Error> {
         let mut backoff = Backoff::until(self.held.until());
         // When the first of those was sent of which nobody knows what became: the lease may be counted from there.
         let mut in_doubt = None;
         loop {
             let sent = Instant::now();
-            let advance = self.inner.store.advance(self.held.lease(), self.advance(entry, &sealed));
+            let advance = self.inner.store.advance(self.held.lease(), self.advance(entry, sealed));
             let failed = match self.limit().once(advance).await {
-                Ok(at) => return Ok(self.moved(entry, reached, Vec::new(), at, sent)),
+                Ok(at) => return Ok((at, sent)),
                 // Our own earlier statement may have come through after all.
                 Err(StoreError::LeaseLost) if in_doubt.is_none() => return Err(self.lost()),
                 Err(error) => error,
@@ -112,7 +134,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             if let Some(sent) = in_doubt
                 && let Some(at) = self.settle(sealed.status(), sealed.name()).await?
             {
-                return Ok(self.moved(entry, reached, Vec::new(), at, sent));
+                return Ok((at, sent));
             }
             if matches!(failed, StoreError::LeaseLost) {
                 return Err(self.lost());
@@ -123,7 +145,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
 
     /// The status of the key while it is ours.
     fn status(&self) -> Status {
-        if self.undoing.is_some() { Status::Undoing } else { Status::Running }
+        if let Course::Undoing(_) = self.course { Status::Undoing } else { Status::Running }
     }
 
     /// Whether an advance to there whose reply was lost has happened: the row is read under its lock, so that whoever was

@@ -110,9 +110,10 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         };
         let outbox = Outbox::default();
         let attempt = self.attempt(entry, attempts);
+        let deadline = attempt.deadline;
         let context = Atomic::of(&mut **tx, &*self.inner.app, &self.key, &self.request, &outbox, attempt);
         let reached =
-            in_time(false, attempt, run(context, data)).instrument(self.span(entry, attempts)).await?;
+            in_time(false, deadline, run(context, data)).instrument(self.span(entry, attempts)).await?;
         let sealed = self.seal(&reached).map_err(Stop::Unsealed)?;
         Ok(Leg { entry, reached, sealed, jobs: outbox.take(), attempts })
     }
@@ -125,9 +126,14 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     ) -> Result<Vec<Stepped>, Error> {
         let jobs: Vec<StagedJob> = legs.iter().flat_map(|leg| leg.jobs.clone()).collect();
         let sent = Instant::now();
-        let failed = match self.committed(tx, &self.walk(&legs), &jobs).await? {
-            Ok(at) => return Ok(self.moved_together(legs, at, sent)),
-            Err(failed) => failed,
+        let failed = match self.committed(tx, &self.walk(&legs), &jobs).await {
+            Ok(Ok(at)) => return Ok(self.moved_together(legs, at, sent)),
+            Ok(Err(failed)) => failed,
+            Err(error) => {
+                legs.truncate(carried);
+                legs.into_iter().for_each(|leg| self.keep(&error, leg.reached, leg.sealed));
+                return Err(error);
+            }
         };
         // Nothing of the phase has happened.
         self.singly_to = self.number(&legs);

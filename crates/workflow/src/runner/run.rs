@@ -22,11 +22,13 @@ use crate::{
 use super::Inner;
 use super::again::Act;
 use super::claim::Claimed;
+use super::course::{Course, is_undone_from};
 use super::held::Held;
 use super::panicked::Panicked;
 use super::patience::Backoff;
 use super::persist::described;
 use super::reach::Stepped;
+use super::turn::InHand;
 
 pub(super) struct RunOf<S: Store, A, In> {
     pub(super) inner: Arc<Inner<S, A>>,
@@ -47,8 +49,9 @@ pub(super) struct RunOf<S: Store, A, In> {
     /// When that was, and the first claim.
     pub(super) step_since: tokio::time::Instant,
     pub(super) since: tokio::time::Instant,
-    /// The answer that is stored when the steps are undone; `None` while the key goes forward.
-    pub(super) undoing: Option<Response>,
+    pub(super) course: Course,
+    /// What a foreign step has reached in vain: a cancel came first. It is committed when the key is turned round.
+    pub(super) in_hand: Option<InHand>,
     /// The steps that this run has completed.
     pub(super) ran: Vec<&'static str>,
     /// Up to this point each step has a commit of its own: a phase has failed.
@@ -86,7 +89,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             first_attempt_at: claimed.first_attempt_at,
             step_since: now.checked_sub(claimed.step_age).unwrap_or(now),
             since: now.checked_sub(claimed.age).unwrap_or(now),
-            undoing: claimed.undoing,
+            course: claimed.course,
+            in_hand: None,
             ran: Vec::new(),
             singly_to: 0,
         })
@@ -94,7 +98,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
 
     /// The steps before the point at which the key stands.
     pub(super) fn done(&self) -> Vec<&'static str> {
-        if self.undoing.is_some() {
+        if is_undone_from(&self.at) {
             return Vec::new();
         }
         self.table.steps.iter().take_while(|step| !step.starts_at(&self.at)).map(|step| step.name).collect()
@@ -102,22 +106,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
 
     /// Runs the next step alone and persists what it reached. After an error the lease is given back.
     pub(super) async fn step(&mut self) -> Result<Stepped, Error> {
-        let table = self.table.clone();
         loop {
-            if let Some(answer) = self.undoing.clone() {
-                let undone = self.undo(&table, answer).await;
-                return self
-                    .ended(&table, undone.map(|stepped| vec![stepped]))
-                    .await
-                    .map(|mut all| all.remove(0));
-            }
-            let entry = self.next(&table).await?;
-            let stepped = match &entry.run {
-                _ if self.is_over(Act::forward(entry)) => Err(self.too_late(entry)),
-                Run::Atomic(run) => self.atomic(entry, run).await,
-                Run::Foreign(run) => self.foreign(entry, run).await,
-            };
-            if let Some(stepped) = self.ended(&table, stepped.map(|stepped| vec![stepped])).await?.pop() {
+            if let Some(stepped) = self.go(true).await?.pop() {
                 return Ok(stepped);
             }
         }
@@ -126,25 +116,61 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     /// Runs the next steps up to the next commit, and commits what they reached: a foreign step, then the atomic ones
     /// that share its commit. Returns what is committed. After an error the lease is given back.
     pub(super) async fn phase(&mut self) -> Result<Vec<Stepped>, Error> {
+        self.go(false).await
+    }
+
+    /// Nothing is reached if a step is to be tried again, or the key to be turned round.
+    async fn go(&mut self, alone: bool) -> Result<Vec<Stepped>, Error> {
         let table = self.table.clone();
-        if let Some(answer) = self.undoing.clone() {
-            let undone = self.undo(&table, answer).await;
-            return self.ended(&table, undone.map(|stepped| vec![stepped])).await;
+        let course = self.course.clone();
+        let forward = course.is_forward();
+        let stepped = match course {
+            Course::Forward if alone => self.forward_alone(&table).await.map(|stepped| vec![stepped]),
+            Course::Forward => self.forward(&table).await,
+            Course::Cancelled(answer) => self.turn_back(&table, answer).await.map(|stepped| vec![stepped]),
+            Course::Undoing(answer) => self.undo(&table, answer).await.map(|stepped| vec![stepped]),
+        };
+        let error = match self.retried(&table, stepped).await {
+            Err(error @ Error::LeaseLost { .. }) if forward => match self.is_turned().await {
+                Ok(true) => return Ok(Vec::new()),
+                Ok(false) => error,
+                Err(unknown) => unknown,
+            },
+            Err(error) => error,
+            reached => return reached,
+        };
+        match &error {
+            Error::LeaseLost { .. } => tracing::warn!(point = %self.at, "lease lost"),
+            // By the policy of its step the key was left already.
+            Error::Step { .. } | Error::Waiting { .. } | Error::NeedsAttention { .. } => {}
+            error => self.give_back(Some(error)).await,
         }
-        let entry = self.next(&table).await?;
+        Err(error)
+    }
+
+    async fn forward_alone(&mut self, table: &Table<S::Conn, A, In>) -> Result<Stepped, Error> {
+        let entry = self.next(table).await?;
+        match &entry.run {
+            _ if self.is_over(Act::forward(entry)) => Err(self.too_late(entry)),
+            Run::Atomic(run) => self.atomic(entry, run).await,
+            Run::Foreign(run) => self.foreign(entry, run).await,
+        }
+    }
+
+    async fn forward(&mut self, table: &Table<S::Conn, A, In>) -> Result<Vec<Stepped>, Error> {
+        let entry = self.next(table).await?;
         let shares = table.shares(entry).filter(|_| self.seq + 1 > self.singly_to);
-        let stepped = match (&entry.run, shares) {
+        match (&entry.run, shares) {
             _ if self.is_over(Act::forward(entry)) => Err(self.too_late(entry)),
             (Run::Atomic(run), None) => self.atomic(entry, run).await.map(|stepped| vec![stepped]),
             (Run::Foreign(run), None) => self.foreign(entry, run).await.map(|stepped| vec![stepped]),
-            (Run::Atomic(run), Some(_)) => self.together(&table, Vec::new(), (entry, run)).await,
-            (Run::Foreign(run), Some(next)) => self.carrying(&table, entry, run, next).await,
-        };
-        self.ended(&table, stepped).await
+            (Run::Atomic(run), Some(_)) => self.together(table, Vec::new(), (entry, run)).await,
+            (Run::Foreign(run), Some(next)) => self.carrying(table, entry, run, next).await,
+        }
     }
 
-    /// The step that goes on from here, while the lease holds.
-    async fn next<'t>(
+    /// The step that goes on from here, while the lease holds and, forward, nobody asks for a cancel.
+    pub(super) async fn next<'t>(
         &self,
         table: &'t Table<S::Conn, A, In>,
     ) -> Result<&'t StepEntry<S::Conn, A, In>, Error> {
@@ -157,37 +183,32 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             self.give_back(None).await;
             return Err(self.lost());
         }
-        Ok(entry)
+        match self.course.is_forward() && self.held.signals().cancelled.is_raised() {
+            true => Err(self.lost()),
+            false => Ok(entry),
+        }
     }
 
-    /// Nothing is reached if a step is to be tried again.
-    async fn ended(
+    /// Whether the lease lets the key go no further forward because it is cancelled.
+    async fn is_turned(&mut self) -> Result<bool, Error> {
+        Ok(!self.course.is_forward() || self.is_cancelled().await?)
+    }
+
+    /// What comes after a failed attempt.
+    async fn retried(
         &mut self,
         table: &Table<S::Conn, A, In>,
         stepped: Result<Vec<Stepped>, Error>,
     ) -> Result<Vec<Stepped>, Error> {
-        let error = match stepped {
-            Err(Error::Step { key, step, point, in_doubt, source }) => {
-                let failed = Error::Step { key, step, point, in_doubt, source };
+        match stepped {
+            Err(failed @ Error::Step { step, .. }) => {
                 match table.steps.iter().find(|entry| entry.name == step) {
-                    Some(entry) => match self.again(Act::forward(entry), failed).await {
-                        Err(error @ (Error::LeaseLost { .. } | Error::Store(_) | Error::Data { .. })) => {
-                            error
-                        }
-                        // By its policy the key was left, or the run goes on.
-                        done => return done,
-                    },
-                    None => failed,
+                    Some(entry) => self.again(Act::forward(entry), failed).await,
+                    None => Err(failed),
                 }
             }
-            Err(error) => error,
-            reached => return reached,
-        };
-        match &error {
-            Error::LeaseLost { .. } => tracing::warn!(point = %self.at, "lease lost"),
-            error => self.give_back(Some(error)).await,
+            stepped => stepped,
         }
-        Err(error)
     }
 
     /// The step's writes, its jobs and its point: one transaction, the advance its last statement.
@@ -203,9 +224,10 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             let mut tx = self.limit().patiently(|| inner.store.begin()).await?;
             let outbox = Outbox::default();
             let attempt = self.attempt(entry, self.attempts);
+            let deadline = attempt.deadline;
             let context = Atomic::of(&mut *tx, &*inner.app, &self.key, &self.request, &outbox, attempt);
             let span = self.span(entry, self.attempts);
-            let reached = match in_time(false, attempt, run(context, &self.data)).instrument(span).await {
+            let reached = match in_time(false, deadline, run(context, &self.data)).instrument(span).await {
                 Ok(reached) => reached,
                 Err(stop) => {
                     self.rollback(tx).await;
@@ -250,8 +272,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         run: &ForeignRun<A, In>,
     ) -> Result<Reached, Stop> {
         let attempt = self.attempt(entry, self.attempts);
+        let deadline = attempt.deadline;
         let context = Foreign::of(&*self.inner.app, &self.key, &self.request, attempt);
-        in_time(true, attempt, run(context, &self.data)).instrument(self.span(entry, self.attempts)).await
+        in_time(true, deadline, run(context, &self.data)).instrument(self.span(entry, self.attempts)).await
     }
 
     /// A step that reached nothing: its answer is final, or the key stays where it is.
@@ -260,22 +283,26 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         entry: &StepEntry<S::Conn, A, In>,
         stop: Stop,
     ) -> Result<Stepped, Error> {
-        let (key, point) = (self.key.clone(), self.at.clone());
+        let answer = self.refused(entry, stop)?;
+        self.refuse(entry, answer).await
+    }
+
+    /// The answer of a step that reached nothing, if it is final.
+    pub(super) fn refused(&self, entry: &StepEntry<S::Conn, A, In>, stop: Stop) -> Result<Response, Error> {
+        let (key, point, step) = (self.key.clone(), self.at.clone(), entry.name);
         match stop {
             Stop::Unreadable(source) | Stop::Unwritable(source) => {
                 Err(Error::Data { key, point, source: source.into() })
             }
             Stop::Unsealed(error) => Err(error),
             Stop::Halt(halt) => match halt.into_meaning() {
-                Meaning::Answer(response) => self.refuse(entry, response).await,
-                Meaning::InDoubt(source) => {
-                    Err(Error::Step { key, step: entry.name, point, in_doubt: true, source })
-                }
+                Meaning::Answer(response) => Ok(response),
+                Meaning::InDoubt(source) => Err(Error::Step { key, step, point, in_doubt: true, source }),
                 Meaning::Retry(source) => match entry.policy.judge.as_ref().map(|judge| judge(&source)) {
-                    Some(Verdict::Answer(response)) => self.refuse(entry, response).await,
+                    Some(Verdict::Answer(response)) => Ok(response),
                     verdict => {
                         let in_doubt = matches!(verdict, Some(Verdict::InDoubt));
-                        Err(Error::Step { key, step: entry.name, point, in_doubt, source })
+                        Err(Error::Step { key, step, point, in_doubt, source })
                     }
                 },
             },
@@ -289,6 +316,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             fence: self.held.lease().fence,
             effect_key: digest::effect_key(&self.seed, entry.effect_name),
             deadline: self.deadline(Act::forward(entry)),
+            signals: self.held.signals().clone(),
+            forward: self.course.is_forward(),
         }
     }
 
@@ -311,14 +340,14 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
 /// in doubt.
 pub(super) async fn in_time(
     foreign: bool,
-    attempt: Attempt,
+    deadline: Option<tokio::time::Instant>,
     step: impl Future<Output = Result<Reached, Stop>>,
 ) -> Result<Reached, Stop> {
     // What was sent before that may arrive yet.
     let cut_off =
         |why: BoxError| Err(Stop::Halt(if foreign { InDoubt::new(why).into() } else { Halt::of(why) }));
     let step = async { Panicked::catch_in(step).await.unwrap_or_else(|panicked| cut_off(panicked.into())) };
-    let Some(deadline) = attempt.deadline else { return step.await };
+    let Some(deadline) = deadline else { return step.await };
     tokio::time::timeout_at(deadline, step).await.unwrap_or_else(|_| cut_off(TimedOut.into()))
 }
 

@@ -1,9 +1,8 @@
-//! Undo: a final answer before the end takes back what the steps before it have done, in reverse order, and is stored
-//! after the last.
+//! Undo: what the steps of a key that was turned round have done is taken back, in reverse order, and the answer is
+//! stored after the last.
 //!
-//! What if the process dies here? Before the key is turned round: the step that answered runs again. After it: the key is
-//! `undoing`, with the answer, and whoever claims it goes on with the undos whose points are not there. In an undo: as in
-//! a step. An atomic one has never happened, a foreign one is repeated with its effect key.
+//! What if the process dies here? The key is `undoing`, with the answer, and whoever claims it goes on with the undos
+//! whose points are not there. In an undo: as in a step. An atomic one has never happened, a foreign one is repeated with its effect key.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -16,20 +15,18 @@ use crate::context::{Atomic, Attempt, Foreign};
 use crate::outbox::{Outbox, StagedJob};
 use crate::outcome::Reached;
 use crate::point::FINISHED;
-use crate::record::{ReachedPoint, Status};
+use crate::record::ReachedPoint;
 use crate::step::{AtomicRun, BoxFuture, ForeignRun, Run, Stop};
 use crate::workflow::{StepEntry, Table, Undo};
-use crate::{Error, Meaning, RecoveryPoint, Response, Store, StoreError, digest};
+use crate::{Error, Meaning, RecoveryPoint, Response, Store, digest};
 
 use super::again::Act;
+use super::course::is_undone_from;
 use super::patience::Backoff;
 use super::persist::described;
 use super::reach::{Reach, Stepped};
 use super::run::{RunOf, in_time};
 use super::seal::Sealer;
-
-/// The end of the name of a point at which a key was turned round.
-const REFUSED: &str = ".refused";
 
 /// A step whose undo has not succeeded yet.
 struct Due<'t, C, A, In> {
@@ -42,66 +39,12 @@ struct Due<'t, C, A, In> {
 /// All undos that are due, the next one first, and what is stored then.
 struct Rest<'t, C, A, In> {
     due: Vec<Due<'t, C, A, In>>,
-    /// The step that answered.
+    /// The step at which the key was turned round.
     by: String,
     sealed: StoredResponse,
 }
 
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
-    /// A final answer of this step: it is stored when the steps before it are undone, at once if none can be.
-    pub(super) async fn refuse(
-        &mut self,
-        entry: &StepEntry<S::Conn, A, In>,
-        answer: Response,
-    ) -> Result<Stepped, Error> {
-        let table = self.table.clone();
-        let mut before = table.steps.iter().take_while(|step| step.name != entry.name);
-        if !before.any(|step| step.undo.is_some()) {
-            return self.persist(entry, Reached::Response(answer)).await;
-        }
-        self.turn(entry, &answer).await?;
-        self.undo(&table, answer).await
-    }
-
-    /// From here on the key is undone.
-    async fn turn(&mut self, entry: &StepEntry<S::Conn, A, In>, answer: &Response) -> Result<(), Error> {
-        let (point, sealed) = (entry.refused(), self.sealed(answer)?);
-        let mut backoff = Backoff::until(self.held.until());
-        let mut in_doubt = false;
-        let (at, sent) = loop {
-            let sent = Instant::now();
-            let advance = Advance {
-                prev: &self.at,
-                step: entry.name,
-                seq: self.seq + 1,
-                attempts: self.attempts,
-                first_attempt_at: Some(self.first_attempt_at),
-                to: To::Point { name: &point, data: &[] },
-                lease: self.inner.settings.lease,
-            };
-            let turn = self.inner.store.turn(self.held.lease(), advance, &sealed);
-            let failed = match self.limit().once(turn).await {
-                Ok(at) => break (at, sent),
-                // Our own earlier statement may have come through after all.
-                Err(StoreError::LeaseLost) if !in_doubt => return Err(self.lost()),
-                Err(error) => error,
-            };
-            in_doubt |= matches!(failed, StoreError::InDoubt { .. });
-            if in_doubt && let Some(at) = self.settle(Status::Undoing, &point).await? {
-                break (at, sent);
-            }
-            if matches!(failed, StoreError::LeaseLost) {
-                return Err(self.lost());
-            }
-            backoff.after(failed).await?;
-        };
-        tracing::debug!(step = entry.name, "refused: the steps before it are undone");
-        self.ran.push(entry.name);
-        self.undoing = Some(answer.clone());
-        self.stands(point, 1, at, sent);
-        Ok(())
-    }
-
     /// Undoes what is left to undo, and stores the answer. Boxed, since what it takes back may fail like a step.
     pub(super) fn undo<'r>(
         &'r mut self,
@@ -132,10 +75,10 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let id = self.held.lease().id;
         let points = self.limit().patiently(|| self.inner.store.points(id)).await?;
         let names: HashSet<&str> = points.iter().map(|point| &*point.name).collect();
-        let refused = points.iter().rev().find(|point| point.name.ends_with(REFUSED));
-        let by = refused.map(|point| point.step.clone()).unwrap_or_default();
+        let turned = points.iter().find(|point| is_undone_from(&point.name));
+        let by = turned.map(|point| point.step.clone()).unwrap_or_default();
         let mut due = Vec::new();
-        for point in points.iter().rev().filter(|point| !point.name.contains('.')) {
+        for point in points.iter().rev().filter(|point| !is_undone_from(&point.name)) {
             let Some(entry) = table.steps.iter().find(|entry| entry.name == point.step) else {
                 let (key, workflow) = (self.key.clone(), table.name.to_owned());
                 return Err(Error::UnknownPoint { key, workflow, point: point.name.clone() });
@@ -190,8 +133,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         run: &ForeignRun<A, In>,
     ) -> Result<Reached, Stop> {
         let attempt = self.undo_attempt(due, self.attempts);
+        let deadline = attempt.deadline;
         let context = Foreign::of(&*self.inner.app, &self.key, &self.request, attempt);
-        in_time(true, attempt, run(context, &due.data)).instrument(self.span(due.entry, self.attempts)).await
+        in_time(true, deadline, run(context, &due.data)).instrument(self.span(due.entry, self.attempts)).await
     }
 
     async fn undo_within(
@@ -204,8 +148,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let attempts = if before == 0 { self.attempts } else { 1 };
         let outbox = Outbox::default();
         let attempt = self.undo_attempt(due, attempts);
+        let deadline = attempt.deadline;
         let context = Atomic::of(&mut **tx, &*self.inner.app, &self.key, &self.request, &outbox, attempt);
-        in_time(false, attempt, run(context, &due.data)).instrument(self.span(due.entry, attempts)).await?;
+        in_time(false, deadline, run(context, &due.data)).instrument(self.span(due.entry, attempts)).await?;
         Ok(outbox.take())
     }
 
@@ -217,6 +162,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             // No effect name of the user's has a dot.
             effect_key: digest::effect_key(&self.seed, &format!("{}.undo", due.entry.effect_name)),
             deadline: self.deadline(Act::undo(due.undo)),
+            signals: self.held.signals().clone(),
+            forward: false,
         }
     }
 
@@ -305,7 +252,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     }
 
     /// The key stands at this point now, so many further.
-    fn stands(&mut self, point: String, points: usize, at: DateTime<Utc>, sent: Instant) {
+    pub(super) fn stands(&mut self, point: String, points: usize, at: DateTime<Utc>, sent: Instant) {
         self.held.extended(sent);
         self.seq = self.after(points);
         (self.attempts, self.failures, self.first_attempt_at) = (1, 0, at);
@@ -313,9 +260,14 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         self.at = point;
     }
 
-    fn sealed(&self, answer: &Response) -> Result<StoredResponse, Error> {
+    pub(super) fn sealed(&self, answer: &Response) -> Result<StoredResponse, Error> {
         let sealer = Sealer { codec: &*self.inner.settings.codec, key: &self.key };
         sealer.seal_response(answer).map_err(|source| self.unfit(FINISHED, source))
+    }
+
+    pub(super) fn opened_answer(&self, answer: StoredResponse) -> Result<Response, Error> {
+        let sealer = Sealer { codec: &*self.inner.settings.codec, key: &self.key };
+        sealer.open_response(answer).map_err(|source| self.unfit(&self.at, source))
     }
 
     fn opened(&self, point: &ReachedPoint) -> Result<Vec<u8>, Error> {
