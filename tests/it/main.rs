@@ -8,6 +8,7 @@
 
 mod adoption;
 mod broken_wire;
+mod cancel;
 mod cancelled_begin;
 mod conformance;
 mod connections;

@@ -42,6 +42,8 @@ pub use runner::{
     Answered, Call, Defines, Handle, KeyStatus, Reach, Runner, RunnerBuilder, Stepped, Stranded,
 };
 pub use store::{Store, StoreError};
+/// What [`Foreign::cancellation`] returns.
+pub use tokio_util::sync::CancellationToken;
 pub use workflow::{StepInfo, Workflow};
 
 /// What goes through the seam between the runner and a store: for those who write a store.

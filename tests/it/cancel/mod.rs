@@ -1,0 +1,6 @@
+//! Cancel: a key is turned back from outside, wherever it stands, and what it has done is taken back.
+
+mod idle;
+mod late;
+mod running;
+mod shop;
