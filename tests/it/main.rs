@@ -22,6 +22,7 @@ mod escaped_transaction;
 mod other_builds;
 mod phases;
 mod proxy;
+mod random;
 mod refused;
 mod retry;
 mod runner;

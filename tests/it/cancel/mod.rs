@@ -2,5 +2,7 @@
 
 mod idle;
 mod late;
+mod matrix;
+mod races;
 mod running;
 mod shop;

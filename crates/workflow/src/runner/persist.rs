@@ -18,6 +18,7 @@ use super::patience::{Backoff, Limit};
 use super::reach::{Reach, Stepped};
 use super::run::RunOf;
 use super::seal::{Sealed, Sealer};
+use super::turn::InHand;
 
 /// The longest text that is kept of an error, in bytes.
 const MAX_ERROR: usize = 4096;
@@ -98,16 +99,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         match self.written(entry, &sealed).await {
             Ok((at, sent)) => Ok(self.moved(entry, reached, Vec::new(), at, sent)),
             Err(error) => {
-                self.keep(&error, reached, sealed);
+                self.keep(&error, InHand::of(sealed));
                 Err(error)
             }
-        }
-    }
-
-    /// Keeps what a foreign step has reached in vain, for the turn if it was a cancel that came first.
-    pub(super) fn keep(&mut self, error: &Error, reached: Reached, sealed: Sealed) {
-        if let (Error::LeaseLost { .. }, Reached::Point { .. }) = (error, &reached) {
-            self.in_hand = Some((reached, sealed));
         }
     }
 

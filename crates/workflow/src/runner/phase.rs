@@ -23,6 +23,7 @@ use super::patience::{Backoff, Limit};
 use super::reach::Stepped;
 use super::run::{RunOf, in_time};
 use super::seal::Sealed;
+use super::turn::InHand;
 
 /// How long a foreign step's point may wait for the transaction that is to carry it.
 const CARRY: Duration = Duration::from_secs(1);
@@ -131,7 +132,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             Ok(Err(failed)) => failed,
             Err(error) => {
                 legs.truncate(carried);
-                legs.into_iter().for_each(|leg| self.keep(&error, leg.reached, leg.sealed));
+                legs.into_iter().for_each(|leg| self.keep(&error, InHand::of(leg.sealed)));
                 return Err(error);
             }
         };

@@ -50,7 +50,7 @@ pub(super) struct RunOf<S: Store, A, In> {
     pub(super) step_since: tokio::time::Instant,
     pub(super) since: tokio::time::Instant,
     pub(super) course: Course,
-    /// What a foreign step has reached in vain: a cancel came first. It is committed when the key is turned round.
+    /// Of the next step, known and not committed: a cancel came first.
     pub(super) in_hand: Option<InHand>,
     /// The steps that this run has completed.
     pub(super) ran: Vec<&'static str>,

@@ -18,8 +18,22 @@ use super::reach::Stepped;
 use super::run::RunOf;
 use super::seal::Sealed;
 
-/// What a foreign step has reached, and what is not committed.
-pub(super) type InHand = (Reached, Sealed);
+/// What is known of a step and is not committed, because a cancel came first.
+pub(super) enum InHand {
+    Reached(Sealed),
+    /// It has done nothing, for good.
+    Refused,
+}
+
+impl InHand {
+    /// A final answer of a step that can be cancelled is a refusal, or is rolled back.
+    pub(super) fn of(sealed: Sealed) -> Self {
+        match sealed {
+            Sealed::Point { .. } => Self::Reached(sealed),
+            Sealed::Finished(_) => Self::Refused,
+        }
+    }
+}
 
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     /// A final answer of this step: it is stored when the steps before it are undone, at once if none can be.
@@ -33,11 +47,21 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         if !before.any(|step| step.undo.is_some()) {
             return self.persist(entry, Reached::Response(answer)).await;
         }
-        self.turn(entry, entry.refused(), None, Some(&answer)).await?;
+        if let Err(error) = self.turn(entry, entry.refused(), None, Some(&answer)).await {
+            self.keep(&error, InHand::Refused);
+            return Err(error);
+        }
         tracing::debug!(step = entry.name, "refused: the steps before it are undone");
         self.ran.push(entry.name);
         self.course = Course::Undoing(answer.clone());
         self.undo(&table, answer).await
+    }
+
+    /// Keeps what is known of a step and could not be committed, if it was a cancel that came first.
+    pub(super) fn keep(&mut self, error: &Error, in_hand: InHand) {
+        if let Error::LeaseLost { .. } = error {
+            self.in_hand = Some(in_hand);
+        }
     }
 
     /// Whether the key is still ours and only a cancel keeps it from going forward. It is cancelled for this run too then.
@@ -61,7 +85,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     ) -> Result<Stepped, Error> {
         let entry = self.next(table).await?;
         let reached = match self.in_hand.take() {
-            Some(reached) => Some(reached),
+            Some(InHand::Reached(sealed)) => Some(sealed),
+            Some(InHand::Refused) => None,
             None => self.settled(entry).await?,
         };
         self.turn(entry, entry.cancelled(), reached.as_ref(), None).await?;
@@ -73,17 +98,14 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
 
     /// What a foreign step has reached of which nobody knows: it is asked once more, with its effect key. A look that finds
     /// nothing would prove nothing, while a call of an earlier attempt may still arrive.
-    async fn settled(&mut self, entry: &StepEntry<S::Conn, A, In>) -> Result<Option<InHand>, Error> {
+    async fn settled(&mut self, entry: &StepEntry<S::Conn, A, In>) -> Result<Option<Sealed>, Error> {
         let Run::Foreign(run) = &entry.run else { return Ok(None) };
         // The last one is counted and has not begun.
         if self.attempts - 1 <= self.failures {
             return Ok(None);
         }
         match self.call(entry, run).await {
-            Ok(reached @ Reached::Point { .. }) => {
-                let sealed = self.seal(&reached)?;
-                Ok(Some((reached, sealed)))
-            }
+            Ok(reached @ Reached::Point { .. }) => self.seal(&reached).map(Some),
             // It has no undo, and the answer is the cancel's.
             Ok(Reached::Response(_)) => Ok(None),
             // It has done nothing, for good.
@@ -97,7 +119,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         &mut self,
         entry: &StepEntry<S::Conn, A, In>,
         point: String,
-        in_hand: Option<&InHand>,
+        in_hand: Option<&Sealed>,
         answer: Option<&Response>,
     ) -> Result<(), Error> {
         let sealed = answer.map(|answer| self.sealed(answer)).transpose()?;
@@ -105,7 +127,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let mut in_doubt = false;
         let (at, sent) = loop {
             let sent = Instant::now();
-            let reached = in_hand.map(|(_, sealed)| self.advance(entry, sealed));
+            let reached = in_hand.map(|sealed| self.advance(entry, sealed));
             let turn = Advance {
                 prev: reached.as_ref().map_or(&self.at, Advance::name),
                 step: entry.name,
