@@ -111,6 +111,11 @@ fn finished_alias() -> Defined<Start> {
     Workflow::new("wrong").foreign("a", to_aliased).foreign("b", answer).build()
 }
 
+fn two_points_of_no_return() -> Defined<Start> {
+    let line = Workflow::new("wrong").foreign("call", to_middle).point_of_no_return();
+    line.atomic("write", write).point_of_no_return().build()
+}
+
 fn right_too() -> Defined<Start> {
     Workflow::new("right").foreign("answer", answer).build()
 }
@@ -140,6 +145,7 @@ fn names_are_checked_when_the_runner_is_built() {
     assert_eq!(wrong(started_again), E::Reserved { workflow, step: "a", point: "started" });
     assert_eq!(wrong(ended_early), E::Reserved { workflow, step: "a", point: "finished" });
     assert_eq!(wrong(spaced), E::Name { workflow, what: "recovery point", name: "two words" });
+    assert_eq!(wrong(two_points_of_no_return), E::SecondPointOfNoReturn { workflow, step: "write" });
     assert_eq!(wrong(finished_alias), E::Reserved { workflow, step: "b", point: "finished" });
 }
 

@@ -188,3 +188,50 @@ impl<C, A, In> fmt::Debug for Workflow<C, A, In> {
         write!(f, "Workflow({}, {} steps)", self.0.name, self.0.steps.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::{Atomic, Foreign, RecoveryPoint, Step};
+
+    #[derive(Serialize, Deserialize)]
+    struct At<const N: usize>;
+
+    impl<const N: usize> RecoveryPoint for At<N> {
+        const NAME: &'static str = ["started", "one", "two"][N];
+        const ALIASES: &'static [&'static str] = if N == 1 { &["once_one"] } else { &[] };
+    }
+
+    async fn atomic<const N: usize, const M: usize>(_: Atomic<'_, (), (), At<0>>, _: At<N>) -> Step<At<M>> {
+        Ok(At)
+    }
+
+    async fn foreign<const N: usize, const M: usize>(_: Foreign<'_, (), At<0>>, _: At<N>) -> Step<At<M>> {
+        Ok(At)
+    }
+
+    async fn answer(_: Atomic<'_, (), (), At<0>>, _: At<2>) -> Step<Response> {
+        Ok(Response::empty(204))
+    }
+
+    async fn call(_: Foreign<'_, (), At<0>>, _: At<2>) -> Step<Response> {
+        Ok(Response::empty(204))
+    }
+
+    #[test]
+    fn a_key_can_be_cancelled_up_to_the_point_of_no_return() {
+        let line = || Workflow::new("line").atomic("a", atomic::<0, 1>);
+        let all = line().atomic("b", atomic::<1, 2>).atomic("c", answer).build();
+        assert_eq!(all.0.cancellable(), ["started", "one", "once_one", "two"]);
+        let last_is_foreign = line().atomic("b", atomic::<1, 2>).foreign("c", call).build();
+        assert_eq!(last_is_foreign.0.cancellable(), ["started", "one", "once_one"]);
+        let after_atomic =
+            line().atomic("b", atomic::<1, 2>).point_of_no_return().atomic("c", answer).build();
+        assert_eq!(after_atomic.0.cancellable(), ["started", "one", "once_one"]);
+        let before_foreign =
+            line().foreign("b", foreign::<1, 2>).point_of_no_return().atomic("c", answer).build();
+        assert_eq!(before_foreign.0.cancellable(), ["started"]);
+    }
+}

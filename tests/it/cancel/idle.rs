@@ -66,6 +66,24 @@ async fn a_charge_of_which_nobody_knows_is_made_known_and_given_back<S: Noted>(s
     }
 }
 
+/// A runner is frozen just before its charge leaves, for longer than its lease, and wakes up after the undo.
+async fn a_charge_that_arrives_after_its_undo_is_not_kept<S: Noted>(stage: Stage<S>) {
+    let (shop, key) = (Shop::told("charge", &[&[Act::HoldBefore]]), key("k"));
+    let frozen = shop.held(&shop.runner(&S::again(&stage).await), &key).await;
+    stage.clock.advance(LEASE);
+    assert_eq!(cancel(&shop, &stage, &key).await.unwrap().response(), &by_the_caller());
+    assert_eq!((shop.charges(), shop.called("refund").len()), ((1, 0), 1));
+    shop.open();
+    let woken = frozen.await.unwrap().unwrap_err();
+    assert!(matches!(woken, Error::LeaseLost { .. }), "{woken}");
+    let calls = shop.called("charge");
+    assert!(calls.len() == 2 && calls[0] == calls[1], "the late charge is one that the bank knows");
+    assert_eq!((shop.charges(), shop.called("refund").len()), ((1, 0), 1), "nothing is kept");
+    assert_eq!(journal(&stage.store, &key).await, UNDONE);
+    assert_eq!(noted(&stage.store, &key).await, ["released", "reserved"]);
+    is_replayed(&shop, &stage.store, &key, &by_the_caller()).await;
+}
+
 /// The one who asked for the cancel is gone, too.
 async fn whoever_claims_a_cancelled_key_takes_it_back<S: Noted>(stage: Stage<S>) {
     for resumes in [false, true] {
@@ -144,6 +162,7 @@ async fn cancelled_twice_a_key_keeps_the_first_answer<S: Noted>(stage: Stage<S>)
 everywhere!(
     a_key_that_waits_for_nobody_is_undone_at_once,
     a_charge_of_which_nobody_knows_is_made_known_and_given_back,
+    a_charge_that_arrives_after_its_undo_is_not_kept,
     whoever_claims_a_cancelled_key_takes_it_back,
     a_key_that_waits_is_cancelled_at_once_and_not_charged_first,
     a_charge_that_was_refused_is_not_given_back,

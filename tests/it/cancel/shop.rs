@@ -191,7 +191,7 @@ async fn reserve<C: Notes>(cx: Atom<'_, C>, _: Cart) -> Step<Reserved> {
 }
 
 async fn release<C: Notes>(cx: Atom<'_, C>, _: Reserved) -> Step<()> {
-    Ok(cx.conn.note(&format!("{} released", cx.key.value())).await.map_err(Halt::of)?)
+    cx.conn.note(&format!("{} released", cx.key.value())).await.map_err(Halt::of)
 }
 
 async fn charge(cx: Call<'_>, _: Reserved) -> Step<Paid> {
