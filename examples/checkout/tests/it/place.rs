@@ -154,3 +154,21 @@ macro_rules! on_store {
     };
 }
 pub(crate) use on_store;
+
+/// A test of a place, on both databases.
+macro_rules! on_both {
+    ($($test:ident: $sqlite:ident, $postgres:ident;)+) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $sqlite() {
+            $test(&crate::place::Place::sqlite()).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $postgres() {
+            let place = crate::place::Place::postgres().await;
+            $test(&place).await;
+            place.close().await;
+        }
+    )+};
+}
+pub(crate) use on_both;
