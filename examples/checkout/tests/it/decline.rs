@@ -3,7 +3,6 @@
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use checkout::{
     Answer, Card, Charge, Gateway, GatewayError, Order, Outcome, SecretKeys, Shop, ShopSql, ShopStore, Stamp,
@@ -14,7 +13,7 @@ use sqlx::{Connection, PgConnection, SqliteConnection};
 use tokio::sync::Semaphore;
 use workflow::{InDoubt, Key, Runner};
 
-use super::place::{Place, good, lines, on_both, on_store};
+use super::place::{Place, good, lines, on_both, on_store, until};
 use super::stub::{Stub, Trouble};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/cdnow_sample.txt");
@@ -173,12 +172,8 @@ async fn a_decline_is_taken_back_after_a_kill(place: &Place) {
     let stub = Stub::start(Trouble::Declines).await;
     let import = ["import", FILE, "--limit", "1", "--json", "--gateway-url", &stub.url];
     let mut killed = place.command(&import).spawn().unwrap();
-    let undoing = loop {
-        match place.lines(&["audit"]).pop() {
-            Some(key) if key["status"] == "undoing" && key["failed_attempts"] != json!([]) => break key,
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    };
+    let stuck = |key: &Value| key["status"] == "undoing" && key["failed_attempts"] != json!([]);
+    let undoing = until(|| place.lines(&["audit"]).pop().filter(stuck)).await;
     killed.kill().unwrap();
     assert_eq!(killed.wait().unwrap().signal(), Some(9));
     assert_eq!(undoing["recovery_point"], "capture_payment.refused");

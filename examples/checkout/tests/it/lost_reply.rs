@@ -1,14 +1,13 @@
 //! A gateway that charges and is not heard, that is busy, or that is away: every order is charged once.
 
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use serde_json::Value;
 use workflow::Runner;
 use workflow::seam::Filter;
 
 use super::kill::no_card_is_stored;
-use super::place::{Place, good, on_both, on_store};
+use super::place::{Place, good, on_both, on_store, until};
 use super::stub::{Stub, Trouble};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/cdnow_sample.txt");
@@ -27,15 +26,10 @@ fn failed(key: &Value) -> &Vec<Value> {
     key["failed_attempts"].as_array().unwrap()
 }
 
-/// The audit, as soon as every key of it is so.
-async fn audit_when(place: &Place, so: impl Fn(&Value) -> bool) -> Vec<Value> {
-    loop {
-        let audit = place.lines(&["audit"]);
-        if audit.len() == ORDERS && audit.iter().all(&so) {
-            return audit;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// Returns as soon as every key of the audit is so.
+async fn all_keys(place: &Place, so: impl Fn(&Value) -> bool) {
+    let keys = || place.lines(&["audit"]);
+    until(|| Some(keys()).filter(|keys| keys.len() == ORDERS && keys.iter().all(&so))).await;
 }
 
 /// Every order stands with its only charge; its calls counted up under one effect key.
@@ -107,7 +101,7 @@ async fn a_gateway_that_is_busy(place: &Place) {
 async fn a_gateway_that_is_away(place: &Place) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let import = import(place, &format!("http://{free}"), &[]).spawn().unwrap();
-    audit_when(place, |key| !failed(key).is_empty()).await;
+    all_keys(place, |key| !failed(key).is_empty()).await;
     let stub = Stub::start_at(&free, Trouble::Never).await;
     good(tokio::task::spawn_blocking(|| import.wait_with_output().unwrap()).await.unwrap());
     every_order_was_charged_once(place, &stub);
@@ -120,7 +114,7 @@ async fn a_gateway_that_is_away(place: &Place) {
 async fn a_key_that_waits(place: &Place) {
     let stub = Stub::start(Trouble::IsBusy(3600)).await;
     let import = import(place, &stub.url, &[]).spawn().unwrap();
-    audit_when(place, |key| key["status"] == "waiting").await;
+    all_keys(place, |key| key["status"] == "waiting").await;
     // A person need not wait for an hour, and nor does the import.
     on_store!(place, store => {
         let runner = Runner::builder(store, ()).codec(secret(place).codec().unwrap()).build().unwrap();
@@ -149,12 +143,12 @@ async fn an_import_whose_patience_is_over(place: &Place) {
         assert!(said.contains(&format!("line {line}: ")) && said.contains("waits for its next"), "{said}");
     }
     assert!(stub.charges().is_empty());
-    audit_when(place, |key| key["status"] == "waiting").await;
+    all_keys(place, |key| key["status"] == "waiting").await;
 }
 
 async fn a_gateway_that_refuses_the_key(place: &Place) {
     let stub = Stub::start(Trouble::Refuses).await;
-    let ended = output(import(place, &stub.url, &[])).await;
+    let ended = output(import(place, &stub.url, &["--line-patience-ms", "0"])).await;
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains("a person has to decide"), "{said}");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use checkout::{AnyStore, Calls, Database, Migration, Running};
 use serde_json::Value;
@@ -10,6 +11,9 @@ use tempfile::TempDir;
 
 /// What a test that needs PostgreSQL says without one. It never passes by not running.
 const NO_POSTGRES: &str = "tests that need PostgreSQL: run ./test.sh, or set DATABASE_URL to a server where databases may be created";
+
+/// How long a test looks for what a process has to bring about.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory and a database.
 pub(crate) struct Place {
@@ -126,6 +130,18 @@ fn dir() -> TempDir {
 async fn admin(server: &str, sql: String) {
     let mut conn = PgConnection::connect(server).await.expect(NO_POSTGRES);
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+}
+
+/// Looks until there is something to see.
+pub(crate) async fn until<T>(look: impl Fn() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        match look() {
+            Some(seen) => return seen,
+            None => assert!(started.elapsed() < PATIENCE, "it has not come about"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// The output, if the program succeeded.
