@@ -59,7 +59,7 @@ async fn after(place: &Place, trouble: Trouble, in_doubt: bool) {
     let stub = Stub::start(trouble).await;
     let mut import = import(place, &stub.url, &[]);
     if trouble == Trouble::Hangs {
-        import.env("CHECKOUT_STEP_TIMEOUT_MS", "500");
+        import.env("CHECKOUT_STEP_TIMEOUT_MS", "1000");
     }
     good(output(import).await);
     every_order_was_charged_once(place, &stub);

@@ -17,15 +17,15 @@ use tokio::net::TcpListener;
 pub(crate) enum Trouble {
     /// Nothing.
     Never,
-    /// The first call of each key charges, and is answered 500, with the card in the body.
+    /// The first call for each order charges, and is answered 500, with the card in the body.
     Fails,
-    /// The first call of each key charges, and is answered with the card instead of the charge's id.
+    /// The first call for each order charges, and is answered with the card instead of the charge's id.
     Mumbles,
-    /// The first call of each key charges, and is never answered.
+    /// The first call for each order charges, and is never answered.
     Hangs,
-    /// The first call of each key charges, and its connection is dropped.
+    /// The first call for each order charges, and its connection is dropped.
     HangsUp,
-    /// The first call of each key is one too many: 429 with so many seconds as `Retry-After`.
+    /// The first call for each order is one too many: 429 with so many seconds as `Retry-After`.
     IsBusy(u64),
     /// Every card is declined.
     Declines,
@@ -91,7 +91,7 @@ async fn charge(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(body
     let attempt = text("x-attempt").parse().unwrap();
     let first = {
         let mut calls = shared.calls.lock().unwrap();
-        let first = calls.iter().all(|call| call.effect_key != effect_key);
+        let first = calls.iter().all(|call| call.order_id != order_id);
         calls.push(Call { order_id: order_id.clone(), effect_key: effect_key.clone(), attempt });
         first
     };
