@@ -14,13 +14,17 @@ use crate::purchase::Purchase;
 use crate::shop::{Shop, ShopStore};
 use crate::steps::checkout;
 
-/// How long one line is tried again while the database or the gateway fails: a restart of either passes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one line is tried again, if nobody says otherwise: two of the longest pauses between two attempts of a step,
+/// so that a restart of database or gateway passes.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(PATIENCE_MS);
+/// The same in milliseconds.
+pub const PATIENCE_MS: u64 = 120_000;
 /// Between two tries; doubles up to the second.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How often a key is looked at that another process holds.
+/// How often a key is looked at that another process holds, or that waits: a person may let it go on earlier.
 const POLL: Duration = Duration::from_millis(200);
+const WAITING_POLL: Duration = Duration::from_secs(1);
 /// How many lines without a response are named.
 const NAMED: usize = 20;
 
@@ -34,6 +38,8 @@ pub struct Import<S: ShopStore> {
     pub concurrency: usize,
     /// The lease: how long a dead process holds a key.
     pub lease: Duration,
+    /// How long one line is tried again while the database or the gateway fails.
+    pub patience: Duration,
 }
 
 /// What came of an import.
@@ -125,42 +131,41 @@ impl<S: ShopStore> Import<S> {
 
     async fn line(&self, purchase: &Purchase) -> Result<Answered, Unfinished> {
         let key = purchase.key(&self.tenant).map_err(|error| Unfinished::alone(&error))?;
-        answered(&self.runner, key, purchase.order(), self.lease).await
+        self.answered(key, purchase.order()).await
     }
-}
 
-/// Asks until the key has its final response: waits for who holds it, tries again what may pass.
-async fn answered<S: ShopStore>(
-    runner: &Runner<S, Shop>,
-    key: Key,
-    order: Order,
-    lease: Duration,
-) -> Result<Answered, Unfinished> {
-    let started = Instant::now();
-    let mut pause = PAUSE;
-    loop {
-        let (error, wait, patience) = match runner.run(checkout, key.clone(), order.clone()).await {
-            Ok(answered) => return Ok(answered),
-            // A dead process lets go when its lease has run out; a living one finishes the key for us.
-            Err(error @ Error::InProgress { retry_after, .. }) => {
-                (error, retry_after.clamp(PAUSE / 5, POLL), PATIENCE + lease * 2)
+    /// Asks until the key has its final response: waits for who holds it and for its time, tries again what may pass.
+    /// A run that is under way is not cut off.
+    async fn answered(&self, key: Key, order: Order) -> Result<Answered, Unfinished> {
+        let started = Instant::now();
+        let mut pause = PAUSE;
+        loop {
+            let (error, wait, patience) = match self.runner.run(checkout, key.clone(), order.clone()).await {
+                Ok(answered) => return Ok(answered),
+                // A dead process lets go when its lease has run out; a living one finishes the key for us.
+                Err(error @ Error::InProgress { retry_after, .. }) => {
+                    (error, retry_after.clamp(PAUSE / 5, POLL), self.patience + self.lease * 2)
+                }
+                Err(error @ Error::Waiting { retry_after, .. }) => {
+                    (error, retry_after.clamp(PAUSE / 5, WAITING_POLL), self.patience)
+                }
+                Err(error) if may_pass(&error) => (error, pause, self.patience),
+                Err(error) => return Err(Unfinished::alone(&error)),
+            };
+            if started.elapsed() + wait > patience {
+                return Err(Unfinished { why: chain(&error), all_alike: may_pass(&error) });
             }
-            Err(error) if may_pass(&error) => (error, pause, PATIENCE),
-            Err(error) => return Err(Unfinished::alone(&error)),
-        };
-        if started.elapsed() + wait > patience {
-            return Err(Unfinished { why: chain(&error), all_alike: may_pass(&error) });
+            tracing::debug!(error = chain(&error), "a line is tried again");
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        tracing::debug!(error = chain(&error), "a line is tried again");
-        tokio::time::sleep(wait).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 fn may_pass(error: &Error) -> bool {
     match error {
         Error::Store(error) => error.is_transient(),
-        Error::Step { .. } | Error::LeaseLost { .. } | Error::Interrupted => true,
+        Error::Step { .. } | Error::Waiting { .. } | Error::LeaseLost { .. } | Error::Interrupted => true,
         _ => false,
     }
 }

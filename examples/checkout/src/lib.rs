@@ -30,9 +30,9 @@ pub use demo::{run as run_demo, run_child as run_demo_child};
 pub use failure::Failure;
 pub use figures::{dollars, grouped, print_json, sha256};
 pub use gateway::{
-    Answer, BuiltIn, Charge, Gateway, HttpGateway, ServeError, Verdict, serve as serve_gateway,
+    Answer, BuiltIn, Charge, Gateway, GatewayError, HttpGateway, ServeError, Verdict, serve as serve_gateway,
 };
-pub use import::{Import, Summary, Unanswered, chain};
+pub use import::{Import, PATIENCE_MS, Summary, Unanswered, chain};
 pub use ledger::{Caller, Found, Ledger, LedgerError, Line, Outcome, Refusal, lines as ledger_lines};
 pub use listing::{orders as write_orders, outbox as write_outbox, stock as write_stock};
 pub use open::{AnyStore, runner, secret_keys, shop, sqlite_file};

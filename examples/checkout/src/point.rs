@@ -7,38 +7,20 @@ use workflow::RecoveryPoint;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockReserved;
 
-/// The gateway has answered.
+/// The money is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PaymentCaptured {
-    /// With the money.
-    Charged {
-        /// The charge.
-        charge_id: String,
-    },
-    /// With a no that is final.
-    Declined {
-        /// The gateway's reason.
-        reason: String,
-    },
+pub struct PaymentCaptured {
+    /// The charge.
+    pub charge_id: String,
 }
 
-/// The order is decided, one way or the other: from here the answer never changes.
+/// The order stands, and is paid: from here the answer never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OrderPlaced {
-    /// It stands, and is paid.
-    Placed {
-        /// Its charge.
-        charge_id: String,
-        /// Drawn once, so that any later execution would show as different bytes.
-        nonce: String,
-    },
-    /// It is gone, and its quantity is back in the stock.
-    Removed {
-        /// Why.
-        reason: String,
-    },
+pub struct OrderPlaced {
+    /// Its charge.
+    pub charge_id: String,
+    /// Drawn once, so that any later execution would show as different bytes.
+    pub nonce: String,
 }
 
 impl RecoveryPoint for StockReserved {

@@ -33,6 +33,11 @@ impl Stamp {
         }
     }
 
+    /// The same stamp under another name of its step: that of an undo, which is not the call of the step itself.
+    pub(crate) fn named(self, step: &'static str) -> Self {
+        Self { step, ..self }
+    }
+
     /// The same request with these headers.
     pub(crate) fn on(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         request

@@ -1,10 +1,12 @@
-//! The workflow `checkout` and its four steps.
+//! The workflow `checkout`: its four steps, how they are tried again, and how they are taken back.
+
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
-use workflow::{Atomic, Foreign, Halt, Response, Step, Workflow};
+use workflow::{Atomic, Foreign, Halt, Response, Retry, RetryAfter, Step, Workflow};
 
-use crate::gateway::{Charge, Verdict};
+use crate::gateway::{Charge, GatewayError, Verdict};
 use crate::order::Order;
 use crate::point::{OrderPlaced, PaymentCaptured, StockReserved};
 use crate::problem;
@@ -16,16 +18,39 @@ type Atom<'c, C> = Atomic<'c, C, Shop, Order>;
 /// A foreign step of this shop.
 type Call<'c> = Foreign<'c, Shop, Order>;
 
+/// How long a gateway remembers an effect key: 24 hours at Stripe. After that a repetition might be a second charge, so
+/// no attempt begins any more, and a person has to decide.
+const WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often a refund is tried: an undo has no time limit, but so many pauses of a minute at the most end within the
+/// window.
+const REFUNDS: u32 = 1_440;
+
+/// How a call to the outside is tried again: short pauses are waited for while the caller waits too, and after a longer
+/// one whoever asks goes on.
+fn patiently(attempts: u32) -> Retry {
+    Retry::times(attempts)
+        .backoff(Duration::from_millis(200), 2.0, Duration::from_secs(60))
+        .in_place(Duration::from_secs(5))
+}
+
 /// Takes the stock, charges the card, places the order, tells the warehouse.
 ///
-/// A declined order is taken back by ordinary steps: the decline travels in the recovery points, and `place_order`
-/// removes the order and gives its stock back in the same transaction that decides the answer.
+/// A decline is a final answer: the undo before it gives the stock back, and then it is stored. From `order_placed` on
+/// nothing is taken back any more.
 pub fn checkout<C: ShopSql>() -> Workflow<C, Shop, Order> {
     Workflow::new("checkout")
         .atomic("reserve_stock", reserve_stock) // started          → stock_reserved
+        .undo(give_back_stock)
         .foreign("capture_payment", capture_payment) // stock_reserved   → payment_captured
+        .retry(patiently(u32::MAX))
+        .time_limit(WINDOW)
+        .undo(refund)
+        .retry(patiently(REFUNDS))
         .atomic("place_order", place_order) // payment_captured → order_placed
         .foreign("notify_warehouse", notify_warehouse) // order_placed     → finished
+        .retry(patiently(u32::MAX))
+        .time_limit(WINDOW)
         .build()
 }
 
@@ -39,43 +64,56 @@ async fn reserve_stock<C: ShopSql>(cx: Atom<'_, C>, order: Order) -> Step<StockR
     Ok(StockReserved)
 }
 
-async fn capture_payment(cx: Call<'_>, _: StockReserved) -> Step<PaymentCaptured> {
-    let charge = Charge::of(cx.request());
-    Ok(match cx.app.gateway.charge(&Stamp::of(&cx), &charge).await.map_err(Halt::of)? {
-        Verdict::Captured { charge_id } => PaymentCaptured::Charged { charge_id },
-        Verdict::Declined { reason } => PaymentCaptured::Declined { reason },
-    })
+/// The undo of `reserve_stock`.
+async fn give_back_stock<C: ShopSql>(cx: Atom<'_, C>, _: StockReserved) -> Step<()> {
+    let order = cx.request();
+    one_row("removing the order", cx.conn.remove_order(cx.key.scope(), &order.order_id).await?)?;
+    one_row("giving the stock back", cx.conn.give_back(&order.sku, order.qty).await?)?;
+    Ok(())
 }
 
-async fn place_order<C: ShopSql>(cx: Atom<'_, C>, payment: PaymentCaptured) -> Step<OrderPlaced> {
-    let (scope, order) = (cx.key.scope(), cx.request());
-    match payment {
-        PaymentCaptured::Charged { charge_id } => {
-            one_row("placing the order", cx.conn.place_order(scope, &order.order_id, &charge_id).await?)?;
-            cx.stage("receipt", &json!({ "order_id": order.order_id }))?;
-            Ok(OrderPlaced::Placed { charge_id, nonce: nonce()? })
-        }
-        PaymentCaptured::Declined { reason } => {
-            one_row("removing the order", cx.conn.remove_order(scope, &order.order_id).await?)?;
-            one_row("giving the stock back", cx.conn.give_back(&order.sku, order.qty).await?)?;
-            Ok(OrderPlaced::Removed { reason })
-        }
+async fn capture_payment(cx: Call<'_>, _: StockReserved) -> Step<PaymentCaptured> {
+    let charge = Charge::of(cx.request());
+    match cx.app.gateway.charge(&Stamp::of(&cx), &charge).await.map_err(charge_failed)? {
+        Verdict::Captured { charge_id } => Ok(PaymentCaptured { charge_id }),
+        Verdict::Declined { reason } => Err(problem::declined(&reason))?,
     }
+}
+
+/// A gateway that refuses the key says nothing else while it remembers it. No attempt is left after that, so the key is
+/// parked at once.
+fn charge_failed(error: GatewayError) -> Halt {
+    match error {
+        GatewayError::Refused(_) => RetryAfter::new(WINDOW, error).into(),
+        error => error.into(),
+    }
+}
+
+/// The undo of `capture_payment`: another call than the charge, with an effect key of its own.
+async fn refund(cx: Call<'_>, captured: PaymentCaptured) -> Step<()> {
+    let stamp = Stamp::of(&cx).named("undo:capture_payment");
+    let refund_id = cx.app.gateway.refund(&stamp, &captured.charge_id).await?;
+    tracing::info!(refund_id, "refunded");
+    Ok(())
+}
+
+async fn place_order<C: ShopSql>(cx: Atom<'_, C>, captured: PaymentCaptured) -> Step<OrderPlaced> {
+    let (order, charge_id) = (cx.request(), captured.charge_id);
+    let placed = cx.conn.place_order(cx.key.scope(), &order.order_id, &charge_id).await?;
+    one_row("placing the order", placed)?;
+    cx.stage("receipt", &json!({ "order_id": order.order_id }))?;
+    Ok(OrderPlaced { charge_id, nonce: nonce()? })
 }
 
 async fn notify_warehouse(cx: Call<'_>, placed: OrderPlaced) -> Step<Response> {
     let order = cx.request();
-    let (charge_id, nonce) = match placed {
-        OrderPlaced::Placed { charge_id, nonce } => (charge_id, nonce),
-        OrderPlaced::Removed { reason } => return Ok(problem::declined(&reason)),
-    };
-    cx.app.warehouse.ship(&Stamp::of(&cx), &order.order_id).await?;
+    cx.app.warehouse.ship(&Stamp::of(&cx), &order.order_id).await.map_err(Halt::of)?;
     let receipt = Receipt {
         order_id: &order.order_id,
-        charge_id: &charge_id,
+        charge_id: &placed.charge_id,
         amount: order.amount,
         currency: &order.currency,
-        nonce: &nonce,
+        nonce: &placed.nonce,
     };
     Ok(Response::json(201, &receipt)?)
 }
@@ -102,20 +140,4 @@ fn nonce() -> Result<String, getrandom::Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_workflow_is_the_table_of_the_readme() {
-        let workflow = checkout::<sqlx::SqliteConnection>();
-        workflow.verify().unwrap();
-        let table = "\
-step              kind     from              reaches
-reserve_stock     atomic   started           stock_reserved
-capture_payment   foreign  stock_reserved    payment_captured
-place_order       atomic   payment_captured  order_placed
-notify_warehouse  foreign  order_placed      finished
-";
-        assert_eq!(workflow.to_string(), table);
-    }
-}
+mod tests;

@@ -2,8 +2,9 @@
 
 use reqwest::{Client, Url};
 use serde_json::json;
+use workflow::BoxError;
 
-use crate::outside::{Outside, OutsideError};
+use crate::outside::Outside;
 use crate::stamp::Stamp;
 
 /// Who is told of a placed order.
@@ -24,8 +25,9 @@ impl Warehouse {
     /// Announces the shipment.
     ///
     /// # Errors
-    /// [`OutsideError`] unless the sink answered 2xx; the same call may be made again.
-    pub async fn ship(&self, stamp: &Stamp, order_id: &str) -> Result<(), OutsideError> {
+    /// [`OutsideError`](crate::OutsideError) unless the sink answered 2xx. None of them is a doubt: being told twice
+    /// harms nobody.
+    pub async fn ship(&self, stamp: &Stamp, order_id: &str) -> Result<(), BoxError> {
         match self {
             Self::Log => {
                 tracing::info!(order_id, "shipment announced");
@@ -33,7 +35,11 @@ impl Warehouse {
             }
             Self::Sink(sink) => {
                 let answer = sink.post(stamp, "shipments", &json!({ "order_id": order_id })).await?;
-                if answer.status().is_success() { Ok(()) } else { Err(sink.unexpected(&answer)) }
+                if answer.status().is_success() {
+                    Ok(())
+                } else {
+                    Err(sink.unexpected(&answer).in_its_time())
+                }
             }
         }
     }

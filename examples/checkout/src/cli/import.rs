@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use checkout::{
-    AnyStore, Calls, Database, Failure, Migration, Progress, Purchase, Running, Secret, ShopStore, Summary,
-    dollars, grouped, print_json, read_purchases,
+    AnyStore, Calls, Database, Failure, Migration, PATIENCE_MS, Progress, Purchase, Running, Secret,
+    ShopStore, Summary, dollars, grouped, print_json, read_purchases,
 };
 use clap::Args;
 
@@ -23,6 +24,10 @@ pub(crate) struct Import {
     /// Whose orders they are: the scope of their keys
     #[arg(long, default_value = "cdnow")]
     tenant: String,
+    /// How long a line is tried again while its key does not finish, in milliseconds; then it is named, and the
+    /// import ends with 1. A run under way is not cut off
+    #[arg(long, default_value_t = PATIENCE_MS)]
+    line_patience_ms: u64,
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
@@ -64,6 +69,7 @@ impl Import {
             tenant: self.tenant,
             concurrency: self.concurrency.into(),
             lease: self.running.lease(),
+            patience: Duration::from_millis(self.line_patience_ms),
         };
         let mut progress = Progress::new(purchases.len(), "lines");
         let summary = import.run(purchases, |_, _| progress.step()).await;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use workflow::seam::Status;
-use workflow::{Answered, Key, Runner};
+use workflow::{Answered, Error, Key, Runner};
 use workflow_sqlite::Sqlite;
 
 use super::child::CHARGED;
@@ -21,8 +21,8 @@ use crate::purchase::Purchase;
 use crate::shop::Shop;
 use crate::steps::checkout;
 
-/// How long a killed process's key is waited for: its lease is 1.5 s.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How long the key is waited for: a killed process's lease is 1.5 s, the pause before an attempt up to a minute.
+const LONGEST_WAIT: Duration = Duration::from_secs(90);
 /// SIGKILL.
 const KILL: i32 = 9;
 
@@ -91,9 +91,14 @@ pub(super) async fn resumed(
     let started = Instant::now();
     let answered = loop {
         match runner.run(checkout, key.clone(), purchase.order()).await {
-            Err(workflow::Error::InProgress { retry_after, .. }) if started.elapsed() < LONGEST_WAIT => {
+            Err(Error::InProgress { retry_after, .. }) if started.elapsed() < LONGEST_WAIT => {
                 let left = retry_after.as_secs_f64();
                 say.fact("lease", format!("of the dead process, runs out in {left:.1} s; waiting"));
+                tokio::time::sleep(retry_after + Duration::from_millis(20)).await;
+            }
+            Err(Error::Waiting { retry_after, .. }) if started.elapsed() < LONGEST_WAIT => {
+                let left = retry_after.as_secs_f64();
+                say.fact("key", format!("waits {left:.1} s for its next attempt"));
                 tokio::time::sleep(retry_after + Duration::from_millis(20)).await;
             }
             other => break other?,

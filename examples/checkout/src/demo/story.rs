@@ -15,7 +15,7 @@ use super::say::Say;
 use super::totals::Totals;
 use crate::failure::Failure;
 use crate::figures::{grouped, print_json};
-use crate::import::{Import, Summary};
+use crate::import::{Import, PATIENCE, Summary};
 use crate::open;
 use crate::progress::Progress;
 use crate::purchase::{self, Purchase};
@@ -126,7 +126,8 @@ async fn place_others(
     let others = purchases.get(1..).unwrap_or_default();
     say.chapter("All the other purchases");
     let lease = running(LEASE_MS).lease();
-    let import = Import { runner, tenant: TENANT.to_owned(), concurrency: CONCURRENCY, lease };
+    let import =
+        Import { runner, tenant: TENANT.to_owned(), concurrency: CONCURRENCY, lease, patience: PATIENCE };
     let mut progress = Progress::new(others.len(), "purchases");
     let mut written = Ok(());
     let summary = import

@@ -26,4 +26,12 @@ impl Gateway for BuiltIn {
             Ok(charged.await??)
         })
     }
+
+    fn refund<'a>(&'a self, stamp: &'a Stamp, charge_id: &'a str) -> Answer<'a, String> {
+        let (ledger, caller, charge_id) = (self.0.clone(), Caller::of(stamp), charge_id.to_owned());
+        Box::pin(async move {
+            let refunded = tokio::task::spawn_blocking(move || ledger.refund(&caller, &charge_id));
+            Ok(refunded.await??)
+        })
+    }
 }

@@ -1,19 +1,20 @@
-//! The payment gateway, as the shop sees it: one method. Whoever has another gateway implements it.
+//! The payment gateway, as the shop sees it: two methods. Whoever has another gateway implements them.
 
 mod builtin;
+mod error;
 mod http;
 mod server;
 
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
-use workflow::BoxError;
 
 use crate::card::Card;
 use crate::order::Order;
 use crate::stamp::Stamp;
 
 pub use builtin::BuiltIn;
+pub use error::GatewayError;
 pub use http::HttpGateway;
 pub use server::{ServeError, serve};
 
@@ -42,7 +43,7 @@ impl Charge {
     }
 }
 
-/// What a gateway decided. Anything else is an error: nobody knows, ask again with the same effect key.
+/// What a gateway decided. Anything else is a [`GatewayError`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The money has moved, now or at an earlier attempt.
@@ -58,12 +59,14 @@ pub enum Verdict {
 }
 
 /// The future of a gateway's answer.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Verdict, BoxError>> + Send + 'a>>;
+pub type Answer<'a, T = Verdict> = Pin<Box<dyn Future<Output = Result<T, GatewayError>> + Send + 'a>>;
 
 /// A payment gateway.
 pub trait Gateway: Send + Sync + 'static {
-    /// Charges, at most once for each effect key.
-    ///
-    /// An error means that nobody knows what happened: the same call is made again with the same effect key.
+    /// Charges, at most once for each effect key. After an error that may pass, the same call is made again with
+    /// the same effect key.
     fn charge<'a>(&'a self, stamp: &'a Stamp, charge: &'a Charge) -> Answer<'a>;
+
+    /// Gives the money of a charge back, at most once for each effect key: the refund's id. Errors as of a charge.
+    fn refund<'a>(&'a self, stamp: &'a Stamp, charge_id: &'a str) -> Answer<'a, String>;
 }

@@ -130,10 +130,17 @@ fn the_kills_left_their_mark(place: &Place) {
     assert!(replayed > 0, "no kill hit between a charge and its recovery point");
 }
 
+const TABLES: [&str; 4] = [
+    "workflow_idempotency_keys",
+    "workflow_recovery_points",
+    "workflow_failed_attempts",
+    "workflow_staged_jobs",
+];
+
 /// As text, as hex, as base64 at any offset.
 const CARD: [&str; 3] = ["4242424242424242", "34323432343234323432", "NDI0MjQyNDI0MjQy"];
 
-async fn no_card_is_stored(place: &Place) {
+pub(crate) async fn no_card_is_stored(place: &Place) {
     for file in fs::read_dir(place.path()).unwrap() {
         let path = file.unwrap().path();
         let bytes = fs::read(&path).unwrap();
@@ -144,7 +151,7 @@ async fn no_card_is_stored(place: &Place) {
     }
     if place.is_postgres() {
         let mut conn = PgConnection::connect(place.database_url()).await.unwrap();
-        for table in ["workflow_idempotency_keys", "workflow_recovery_points", "workflow_staged_jobs"] {
+        for table in TABLES {
             for card in CARD {
                 let sql = format!("SELECT count(*) FROM {table} AS r WHERE r::text LIKE '%{card}%'");
                 let rows: i64 =

@@ -8,6 +8,8 @@ mod decline;
 mod demo;
 mod gateway;
 mod kill;
+mod lost_reply;
 mod place;
 mod same_order;
 mod sink;
+mod stub;

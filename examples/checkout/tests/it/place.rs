@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use checkout::{AnyStore, Calls, Database, Migration, Running};
 use serde_json::Value;
@@ -10,6 +11,9 @@ use tempfile::TempDir;
 
 /// What a test that needs PostgreSQL says without one. It never passes by not running.
 const NO_POSTGRES: &str = "tests that need PostgreSQL: run ./test.sh, or set DATABASE_URL to a server where databases may be created";
+
+/// How long a test looks for what a process has to bring about.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory and a database.
 pub(crate) struct Place {
@@ -128,6 +132,18 @@ async fn admin(server: &str, sql: String) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
 }
 
+/// Looks until there is something to see.
+pub(crate) async fn until<T>(look: impl Fn() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        match look() {
+            Some(seen) => return seen,
+            None => assert!(started.elapsed() < PATIENCE, "it has not come about"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// The output, if the program succeeded.
 pub(crate) fn good(output: Output) -> Output {
     let said = String::from_utf8_lossy(&output.stderr);
@@ -154,3 +170,21 @@ macro_rules! on_store {
     };
 }
 pub(crate) use on_store;
+
+/// A test of a place, on both databases.
+macro_rules! on_both {
+    ($($test:ident: $sqlite:ident, $postgres:ident;)+) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $sqlite() {
+            $test(&crate::place::Place::sqlite()).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $postgres() {
+            let place = crate::place::Place::postgres().await;
+            $test(&place).await;
+            place.close().await;
+        }
+    )+};
+}
+pub(crate) use on_both;

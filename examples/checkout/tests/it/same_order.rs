@@ -18,6 +18,10 @@ impl Gateway for Counts {
         self.1.fetch_add(1, Ordering::SeqCst);
         self.0.charge(stamp, charge)
     }
+
+    fn refund<'a>(&'a self, stamp: &'a Stamp, charge_id: &'a str) -> Answer<'a, String> {
+        self.0.refund(stamp, charge_id)
+    }
 }
 
 async fn one_of_fifty_keys_is_charged(place: &Place) {
