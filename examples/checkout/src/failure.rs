@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use workflow::{BuildError, KeyError, StoreError};
 
+use crate::cancel::Cancelled;
 use crate::gateway::ServeError;
 use crate::import::Unanswered;
 use crate::ledger::LedgerError;
@@ -50,6 +51,12 @@ pub enum Failure {
     /// Lines without a response.
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
+    /// A key that is not undone.
+    #[error("{}", match .0 {
+        Cancelled::TooLate { .. } => "it is too late to cancel it; nothing has changed",
+        _ => "it is cancelled, but a run still has it: ask again for what came of it",
+    })]
+    NotCancelled(Cancelled),
     /// The HTTP client.
     #[error("the HTTP client could not be set up")]
     Http(#[from] reqwest::Error),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod audit;
+mod cancel;
 mod card;
 mod currency;
 mod demo;
@@ -25,6 +26,7 @@ mod steps;
 mod warehouse;
 
 pub use audit::write as write_audit;
+pub use cancel::{Cancelled, cancel};
 pub use card::Card;
 pub use demo::{run as run_demo, run_child as run_demo_child};
 pub use failure::Failure;

@@ -29,6 +29,16 @@ pub(crate) fn declined(reason: &str) -> Response {
     problem(402, "declined", "Payment declined", format!("The payment was declined: {reason}"))
 }
 
+/// Somebody cancelled the checkout.
+pub(crate) fn cancelled() -> Response {
+    problem(
+        409,
+        "cancelled",
+        "Checkout cancelled",
+        "The checkout was cancelled before the order was placed.".into(),
+    )
+}
+
 fn problem(status: u16, kind: &str, title: &str, detail: String) -> Response {
     let problem = Problem { r#type: format!("{TYPES}{kind}"), title, status, detail };
     let body = serde_json::to_vec(&problem).unwrap_or_default();

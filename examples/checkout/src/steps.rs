@@ -36,10 +36,11 @@ fn patiently(attempts: u32) -> Retry {
 
 /// Takes the stock, charges the card, places the order, tells the warehouse.
 ///
-/// A decline is a final answer: the undo before it gives the stock back, and then it is stored. From `order_placed` on
-/// nothing is taken back any more.
+/// A decline is a final answer: the undo before it gives the stock back, and then it is stored. A cancel takes back what
+/// was reached, the charge too. From `order_placed` on nothing is taken back any more.
 pub fn checkout<C: ShopSql>() -> Workflow<C, Shop, Order> {
     Workflow::new("checkout")
+        .cancelled(problem::cancelled())
         .atomic("reserve_stock", reserve_stock) // started          → stock_reserved
         .undo(give_back_stock)
         .foreign("capture_payment", capture_payment) // stock_reserved   → payment_captured
@@ -48,6 +49,7 @@ pub fn checkout<C: ShopSql>() -> Workflow<C, Shop, Order> {
         .undo(refund)
         .retry(patiently(REFUNDS))
         .atomic("place_order", place_order) // payment_captured → order_placed
+        .point_of_no_return()
         .foreign("notify_warehouse", notify_warehouse) // order_placed     → finished
         .retry(patiently(u32::MAX))
         .time_limit(WINDOW)

@@ -1,5 +1,6 @@
 //! The command line: what is understood, and which part of the library does it.
 
+mod cancel;
 mod gateway;
 mod import;
 mod look;
@@ -28,6 +29,8 @@ enum Command {
     Demo(Demo),
     /// Place one order for each line of a purchase file; run again, it goes on where it stopped
     Import(Box<import::Import>),
+    /// Cancel a checkout: what it has reached is undone; once the order is placed it is too late
+    Cancel(Box<cancel::Cancel>),
     /// Serve the built-in payment gateway as a process of its own
     Gateway(gateway::Gateway),
     /// Print every key with the steps that it has run, one JSON object a line
@@ -76,6 +79,7 @@ impl Cli {
         match self.command.unwrap_or(Command::Demo(self.demo)) {
             Command::Demo(demo) => run_demo(demo.dir, demo.json, demo.limit).await,
             Command::Import(import) => import.run().await,
+            Command::Cancel(cancel) => cancel.run().await,
             Command::Gateway(gateway) => gateway.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Orders(look) => look.orders().await,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
 mod audit;
+mod cancel;
 mod cli;
 mod decline;
 mod demo;
