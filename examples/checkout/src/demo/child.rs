@@ -1,7 +1,7 @@
 //! The process that is killed: it places the first purchase, and hangs as soon as the charge is on disk.
 
 use std::future::pending;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,8 +33,10 @@ impl Gateway for Hangs {
             let verdict = self.0.charge(stamp, charge).await?;
             if let Verdict::Captured { charge_id } = &verdict {
                 let mut out = std::io::stdout();
-                // Nobody hears of it where nobody is left to kill this process.
+                // It fails where nobody is left to kill this process.
                 let _ = writeln!(out, "{CHARGED}{charge_id}").and_then(|()| out.flush());
+                orphaned().await;
+                std::process::abort();
             }
             pending().await
         })
@@ -43,6 +45,11 @@ impl Gateway for Hangs {
     fn refund<'a>(&'a self, stamp: &'a Stamp, charge_id: &'a str) -> Answer<'a, String> {
         self.0.refund(stamp, charge_id)
     }
+}
+
+/// Returns when the demo is gone: then its end of the pipe is closed. A child that nobody kills would keep the key.
+async fn orphaned() {
+    let _ = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0])).await;
 }
 
 /// The child's whole life: it ends by SIGKILL, or, if the charge was made before, by itself.

@@ -76,7 +76,9 @@ async fn killed_after_charge(directory: &Path, say: Say) -> Result<Option<(Strin
 
 fn spawned(directory: &Path) -> Result<Child, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("demo-child").arg("--dir").arg(directory).stdout(Stdio::piped()).kill_on_drop(true);
+    command.arg("demo-child").arg("--dir").arg(directory).kill_on_drop(true);
+    // The child ends itself when its standard input does.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     Ok(command.spawn()?)
 }
 
