@@ -11,3 +11,7 @@ mod testing {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/versioning.md")]
 mod versioning {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/http.md")]
+mod http {}

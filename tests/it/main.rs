@@ -19,6 +19,7 @@ mod definition;
 mod effect_key;
 mod error_classes;
 mod escaped_transaction;
+mod http;
 mod other_builds;
 mod phases;
 mod proxy;

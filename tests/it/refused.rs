@@ -76,7 +76,11 @@ async fn a_request_at_the_depth_that_is_allowed_runs() {
 #[tokio::test]
 async fn a_way_in_that_cannot_be_stored_is_refused_before_the_claim() {
     let runner = runner(&Memory::new());
-    let origin = |method: &str, path: &str| Origin { method: Some(method.into()), path: Some(path.into()) };
+    let origin = |method: &str, path: &str| Origin {
+        method: Some(method.into()),
+        path: Some(path.into()),
+        ..Origin::default()
+    };
     for (bad, what) in [
         (origin("POST", &"/".repeat(2001)), "path"),
         (origin(&"X".repeat(21), "/"), "method"),

@@ -296,7 +296,8 @@ async fn a_key_at_a_renamed_point_goes_on_by_its_alias() {
 async fn where_a_request_came_in_is_part_of_it() {
     let (store, shop) = (Memory::new(), Shop::failing(0));
     let runner = runner(&store, &shop);
-    let origin = |path: &str| Origin { method: Some("POST".into()), path: Some(path.into()) };
+    let origin =
+        |path: &str| Origin { method: Some("POST".into()), path: Some(path.into()), ..Origin::default() };
     runner.call(buy, key(), CART).origin(origin("/orders?x=1")).run().await.unwrap();
     let other = runner.call(buy, key(), CART).origin(origin("/orders?x=2")).run().await.unwrap_err();
     assert!(matches!(other, Error::Mismatch { workflow, .. } if workflow == "buy"));

@@ -28,6 +28,8 @@ pub struct Origin {
     pub method: Option<String>,
     /// The path and the query, as they came.
     pub path: Option<String>,
+    /// What else makes it the same request: any bytes, compared and not stored. Empty is nothing.
+    pub fingerprint: Vec<u8>,
 }
 
 /// Why a request was refused before anything was claimed.
@@ -69,6 +71,16 @@ impl Origin {
     }
 }
 
+/// Whether a body is JSON that says one thing only: no object has a member twice, and it is not nested too deeply. What a
+/// service should ask of a body before it reads a request from it, since a reader takes one of two equal members.
+///
+/// # Errors
+/// [`RequestError::Json`], [`RequestError::Duplicate`], [`RequestError::Depth`].
+pub fn check_json(body: &[u8]) -> Result<(), RequestError> {
+    let body: &RawValue = serde_json::from_slice(body)?;
+    write_canonical(body.get(), &mut Vec::new(), 0)
+}
+
 /// HMAC-SHA-256 over everything that makes two requests the same: the workflow, where it came in, and the body,
 /// independent of white space and of the order of an object's members. Numbers count by their digits: `1.0` is not
 /// `1`, and `9007199254740993` is not `…992`, as it would be through a float.
@@ -88,6 +100,8 @@ pub(crate) fn digest(
         mac.update(part.as_bytes());
     }
     mac.update(&canonical);
+    // The JSON before it says itself where it ends.
+    mac.update(&origin.fingerprint);
     Ok(mac.finalize().into_bytes().into())
 }
 
@@ -227,17 +241,23 @@ mod tests {
 
     #[test]
     fn workflow_origin_and_secret_count() {
-        let origin =
-            |method: &str, path: &str| Origin { method: Some(method.into()), path: Some(path.into()) };
+        let origin = |method: &str, path: &str| Origin {
+            method: Some(method.into()),
+            path: Some(path.into()),
+            ..Origin::default()
+        };
+        let fingerprint = |bytes: &[u8]| Origin { fingerprint: bytes.into(), ..Origin::default() };
         let all = [
             digest(b"secret", "checkout", &Origin::default(), b"1").unwrap(),
             digest(b"other", "checkout", &Origin::default(), b"1").unwrap(),
             digest(b"secret", "refund", &Origin::default(), b"1").unwrap(),
             digest(b"secret", "checkout", &origin("POST", "/a"), b"1").unwrap(),
             digest(b"secret", "checkout", &origin("POST/", "a"), b"1").unwrap(),
+            digest(b"secret", "checkout", &fingerprint(b"f"), b"1").unwrap(),
+            digest(b"secret", "checkout", &fingerprint(b"g"), b"1").unwrap(),
         ];
         for (i, one) in all.iter().enumerate() {
-            assert!(!all[..i].contains(one));
+            assert!(!all[..i].contains(one), "{i}");
         }
     }
 

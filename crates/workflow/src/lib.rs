@@ -29,7 +29,7 @@ pub use clock::Clock;
 pub use codec::{Codec, Place, Plain};
 pub use context::{Atomic, Foreign};
 pub use definition::DefinitionError;
-pub use digest::{DIGEST_VERSION, Origin, RequestError};
+pub use digest::{DIGEST_VERSION, Origin, RequestError, check_json};
 pub use error::{BuildError, Error};
 pub use halt::{BoxError, Halt, InDoubt, Meaning, OrAnswer, RetryAfter, Step};
 pub use key::{Key, KeyError, MAX_KEY_CHARS};

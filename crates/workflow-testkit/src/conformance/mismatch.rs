@@ -59,7 +59,7 @@ pub async fn another_way_in_is_a_mismatch<F: Factory>(factory: F) {
     let (store, key, shop) = (factory.fresh().await, key("k"), Shop::open(&factory));
     let runner = shop.runner(&store);
     let call = |method: &str, path: &str| {
-        let origin = Origin { method: Some(method.into()), path: Some(path.into()) };
+        let origin = Origin { method: Some(method.into()), path: Some(path.into()), ..Origin::default() };
         runner.call(checkout::<F>, key.clone(), any_cart()).origin(origin).run()
     };
     call("POST", "/carts/7/complete").await.unwrap();

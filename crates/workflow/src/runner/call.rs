@@ -22,9 +22,16 @@ use super::reach::{Reach, Stepped};
 #[derive(Debug)]
 pub struct Handle {
     task: JoinHandle<Result<Answered, Error>>,
+    /// The key was finished before.
+    replays: bool,
 }
 
 impl Handle {
+    /// Whether there is nothing to wait for: the key was finished before, or the run has ended.
+    pub fn is_finished(&self) -> bool {
+        self.replays || self.task.is_finished()
+    }
+
     /// Waits for the response.
     ///
     /// # Errors
@@ -84,15 +91,16 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
         let (accepted, acceptance) = oneshot::channel();
         let task = self.spawn(accepted)?;
         match acceptance.await {
-            Ok(()) => Ok(Handle { task }),
+            Ok(replays) => Ok(Handle { task, replays }),
             // It ended before it was accepted: with an error.
             Err(_) => {
-                joined(task.await).map(|answered| Handle { task: tokio::spawn(async { Ok(answered) }) })
+                let ended = |answered| Handle { task: tokio::spawn(async { Ok(answered) }), replays: true };
+                joined(task.await).map(ended)
             }
         }
     }
 
-    fn spawn(self, accepted: oneshot::Sender<()>) -> Result<JoinHandle<Result<Answered, Error>>, Error> {
+    fn spawn(self, accepted: oneshot::Sender<bool>) -> Result<JoinHandle<Result<Answered, Error>>, Error> {
         let workflow = registered(&self.inner, self.workflow)?;
         if workflow.known.request != TypeId::of::<In>() {
             return Err(Error::NotRegistered { workflow: self.workflow.to_owned() });
@@ -110,11 +118,11 @@ async fn finish<S: Store, A: Send + Sync + 'static>(
     inner: Arc<Inner<S, A>>,
     workflow: Registered<S, A>,
     ask: Ask,
-    accepted: oneshot::Sender<()>,
+    accepted: oneshot::Sender<bool>,
 ) -> Result<Answered, Error> {
     // Boxed: the future of the whole run is moved into its task, and would be as large as that of the claim.
     let claim = Box::pin(claim::claim(&inner, &workflow.known, ask)).await?;
-    let _ = accepted.send(());
+    let _ = accepted.send(matches!(claim, Claim::Replay(_)));
     match claim {
         Claim::Replay(response) => Ok(Answered::by_replay(response)),
         Claim::Ours(claimed) => workflow.drive.finish(inner, *claimed).await,

@@ -1,0 +1,232 @@
+//! The handler that runs a workflow.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRef, MatchedPath, Request};
+use axum::handler::Handler;
+use axum::http::header::LOCATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use workflow::{Answered, Call, Defines, Error, Key, Origin, RecoveryPoint, Store};
+
+use crate::body;
+use crate::prefer::Prefer;
+use crate::problem::{Kind, Problem};
+use crate::scope::Idempotency;
+
+/// A handler that runs this workflow: the body is its request. The router's state is, or has, an [`Idempotency`].
+///
+/// ```
+/// # use axum::{Router, routing::post};
+/// # use workflow::{Atomic, RecoveryPoint, Response, Step, Workflow};
+/// # use workflow_axum::{Idempotency, run};
+/// # use workflow_testkit::{Memory, MemoryConn};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Cart;
+/// # impl RecoveryPoint for Cart { const NAME: &'static str = "started"; }
+/// # async fn place(_: Atomic<'_, MemoryConn, (), Cart>, _: Cart) -> Step<Response> { Ok(Response::empty(204)) }
+/// fn checkout() -> Workflow<MemoryConn, (), Cart> {
+///     Workflow::new("checkout").atomic("place", place).build()
+/// }
+/// # fn router(idempotency: Idempotency<Memory, ()>) -> Router {
+/// Router::new().route("/checkouts", post(run(checkout))).with_state(idempotency)
+/// # }
+/// ```
+pub fn run<W, In>(workflow: W) -> Run<W, In> {
+    Run { workflow, optional: false, validate: None, request: PhantomData }
+}
+
+type Validate<In> = Arc<dyn Fn(&In) -> Result<(), String> + Send + Sync>;
+
+/// A handler that runs a workflow: [`run`].
+pub struct Run<W, In> {
+    workflow: W,
+    optional: bool,
+    validate: Option<Validate<In>>,
+    request: PhantomData<fn() -> In>,
+}
+
+impl<W: Clone, In> Clone for Run<W, In> {
+    fn clone(&self) -> Self {
+        let (workflow, validate) = (self.workflow.clone(), self.validate.clone());
+        Self { workflow, optional: self.optional, validate, request: PhantomData }
+    }
+}
+
+impl<W, In> fmt::Debug for Run<W, In> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("optional", &self.optional).finish_non_exhaustive()
+    }
+}
+
+impl<W, In> Run<W, In> {
+    /// A request without a key gets one: it is run, and the key is in its answer. Who never reads that answer cannot ask
+    /// again. Without this a request without a key is refused.
+    #[must_use]
+    pub fn key_optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// A rule of the request beyond its type. What breaks it is answered `422` before the key is touched, so that a
+    /// corrected request may follow under the same key.
+    #[must_use]
+    pub fn validate<E: fmt::Display>(
+        mut self,
+        rule: impl Fn(&In) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        self.validate = Some(Arc::new(move |request| rule(request).map_err(|broken| broken.to_string())));
+        self
+    }
+}
+
+impl<W, In, S, A, St> Handler<(S, A), St> for Run<W, In>
+where
+    W: Defines<S::Conn, A, In>,
+    In: RecoveryPoint,
+    S: Store,
+    A: Send + Sync + 'static,
+    Idempotency<S, A>: FromRef<St>,
+    St: Send + Sync + 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, state: St) -> Self::Future {
+        let idempotency = Idempotency::from_ref(&state);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            match idempotency.key(&parts, self.optional) {
+                Ok(asked) => {
+                    let response = self.ran(&idempotency, &asked.key, &parts, body).await;
+                    idempotency.echoed(response, &asked)
+                }
+                Err(refused) => refused,
+            }
+        })
+    }
+}
+
+impl<W, In> Run<W, In> {
+    async fn ran<S, A>(
+        &self,
+        idempotency: &Idempotency<S, A>,
+        key: &Key,
+        parts: &Parts,
+        body: Body,
+    ) -> Response
+    where
+        W: Defines<S::Conn, A, In>,
+        In: RecoveryPoint,
+        S: Store,
+        A: Send + Sync + 'static,
+    {
+        let ran = async {
+            let bytes = body::read(parts, body, idempotency.settings.body_limit).await?;
+            let call = || {
+                let request = self.request(parts, &bytes)?;
+                Ok(idempotency.runner.call(self.workflow, key.clone(), request).origin(origin(parts)))
+            };
+            idempotency.asked(key, Prefer::of(&parts.headers), call).await
+        };
+        ran.await.unwrap_or_else(|problem| idempotency.problem(problem))
+    }
+
+    /// Typed and valid, before the key is touched.
+    fn request(&self, parts: &Parts, bytes: &Bytes) -> Result<In, Problem>
+    where
+        In: RecoveryPoint,
+    {
+        let request = body::json(parts, bytes)?;
+        match self.validate.as_ref().map(|validate| validate(&request)) {
+            Some(Err(broken)) => Err(Problem::new(Kind::Validation, broken)),
+            _ => Ok(request),
+        }
+    }
+}
+
+impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
+    /// Runs a call as the client would like it. It is made anew for each try.
+    async fn asked<In: RecoveryPoint>(
+        &self,
+        key: &Key,
+        prefer: Prefer,
+        call: impl Fn() -> Result<Call<S, A, In>, Problem>,
+    ) -> Result<Response, Problem> {
+        if let (true, Some(status_at)) = (prefer.respond_async, &self.settings.status_at) {
+            return Ok(self.started(call()?, status_at).await);
+        }
+        let until =
+            tokio::time::Instant::now() + prefer.wait.unwrap_or_default().min(self.settings.longest_wait);
+        loop {
+            let answered = tokio::time::timeout(self.settings.patience, call()?.run()).await;
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            if let Ok(Err(Error::InProgress { .. })) = &answered
+                && self.waiting.until_free(&self.runner, key, left).await
+            {
+                continue;
+            }
+            // The run goes on, whether anybody waits for it or not.
+            return Ok(self.outcome(answered.unwrap_or(Err(Error::Interrupted))));
+        }
+    }
+
+    async fn started<In: RecoveryPoint>(&self, call: Call<S, A, In>, status_at: &str) -> Response {
+        match call.start().await {
+            Ok(handle) if handle.is_finished() => self.outcome(handle.wait().await),
+            Ok(_) | Err(Error::InProgress { .. } | Error::Waiting { .. }) => {
+                let mut response = StatusCode::ACCEPTED.into_response();
+                if let Ok(location) = HeaderValue::try_from(status_at) {
+                    response.headers_mut().insert(LOCATION, location);
+                }
+                response
+            }
+            Err(error) => self.outcome(Err(error)),
+        }
+    }
+
+    fn outcome(&self, outcome: Result<Answered, Error>) -> Response {
+        match outcome {
+            Ok(answered) => self.answer(&answered),
+            Err(error) => {
+                let problem = Problem::of(&error);
+                if problem.kind == Kind::Internal {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
+                }
+                self.problem(problem)
+            }
+        }
+    }
+}
+
+/// What else makes it the same request: the method, the route with its parameters' places, path and query.
+fn origin(parts: &Parts) -> Origin {
+    let path = parts.uri.path_and_query().map_or(parts.uri.path(), |path| path.as_str());
+    let route = parts.extensions.get::<MatchedPath>().map(|route| places(route.as_str()));
+    Origin {
+        method: Some(parts.method.as_str().to_owned()),
+        path: Some(path.to_owned()),
+        fingerprint: route.unwrap_or_default().into_bytes(),
+    }
+}
+
+/// A route without the names of its parameters, which a deploy may change: `/carts/{}/complete`.
+fn places(route: &str) -> String {
+    let mut places = String::with_capacity(route.len());
+    let mut inside = false;
+    for c in route.chars() {
+        inside = match c {
+            '{' => true,
+            '}' => false,
+            _ => inside,
+        };
+        if !inside || c == '{' {
+            places.push(c);
+        }
+    }
+    places
+}

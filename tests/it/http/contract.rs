@@ -1,0 +1,214 @@
+//! Every row of the contract.
+
+use axum::body::Body;
+use axum::http::HeaderValue;
+use futures_util::stream;
+use workflow_axum::Settings;
+
+use super::shop::{LEASE, Shop, order, post_order, request, router, send};
+use crate::phases::everywhere;
+use crate::phases::stage::{Noted, Stage};
+
+async fn a_replay_is_the_same_to_the_byte_and_says_so<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let server = router(&shop, &stage.store, Settings::default());
+    let first = post_order(&server, "k", &order("o-1")).await;
+    assert_eq!((first.status, first.is_replayed()), (201, false));
+    assert_eq!(first.body, r#"{"amount":5,"fence":1,"order_id":"o-1"}"#);
+    assert_eq!(
+        (first.header("location"), first.headers.get_all("link").iter().count()),
+        (Some("/orders/o-1"), 2)
+    );
+    assert_eq!(first.header("set-cookie"), None, "it is on no list");
+    assert_eq!(first.header("idempotency-key"), Some("k"));
+    let exposed = first.header("access-control-expose-headers").unwrap();
+    assert!(exposed.contains("idempotency-key") && exposed.contains("idempotent-replayed"));
+
+    let again = post_order(&server, "k", &order("o-1")).await;
+    assert!(again.is_replayed());
+    assert_eq!(again.stored(), first.stored());
+    // Another server, after a restart.
+    let restarted = router(&shop, &S::again(&stage).await, Settings::default());
+    assert_eq!(post_order(&restarted, "k", &order("o-1")).await.stored(), first.stored());
+    assert_eq!((shop.runs(), stage.store.notes().await), (1, vec!["o-1".to_owned()]));
+}
+
+async fn a_refusal_is_stored_and_replayed_too<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let server = router(&shop, &stage.store, Settings::default());
+    let body = r#"{"order_id":"o-1","amount":402}"#;
+    let first = post_order(&server, "k", body).await;
+    assert_eq!((first.status, &first.body[..]), (402, &br#"{"error":"declined"}"#[..]));
+    let again = post_order(&server, "k", body).await;
+    assert!(again.is_replayed() && again.stored() == first.stored());
+    assert_eq!((shop.runs(), stage.store.notes().await.len()), (1, 0));
+}
+
+async fn the_same_request_written_otherwise_is_a_replay<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let server = router(&shop, &stage.store, Settings::default());
+    let first = post_order(&server, "k", r#"{"order_id":"é","amount":5}"#).await;
+    let otherwise = "\n{ \"amount\" : 5,\t\"order_id\":\"\\u00e9\" } ";
+    for key in ["k", "\"k\""] {
+        let again = post_order(&server, key, otherwise).await;
+        assert!(again.is_replayed() && again.stored() == first.stored());
+        assert_eq!(again.header("idempotency-key"), Some(key), "it is echoed as it was sent");
+    }
+    assert_eq!(shop.runs(), 1);
+}
+
+async fn another_request_with_the_key_is_a_mismatch_and_touches_nothing<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let server = router(&shop, &stage.store, Settings::default());
+    let big = r#"{"order_id":"o-1","amount":9007199254740993}"#;
+    let first = post_order(&server, "k", big).await;
+    let others = [
+        ("POST", "/orders", r#"{"order_id":"o-1","amount":9007199254740992}"#),
+        ("POST", "/orders", r#"{"order_id":"o-2","amount":9007199254740993}"#),
+        ("POST", "/orders?coupon=1", big),
+        ("PUT", "/orders", big),
+        ("POST", "/shops/7/orders", big),
+        ("POST", "/optional", big),
+    ];
+    for (method, path, body) in others {
+        let other = send(&server, request(method, path, "k").body(body.into()).unwrap()).await;
+        assert_eq!((other.status, &*other.problem()), (422, "key-reused"), "{method} {path} {body}");
+        assert_eq!(other.header("idempotency-key"), Some("k"));
+        assert!(!String::from_utf8_lossy(&other.body).contains("9007199254740993"));
+    }
+    assert_eq!(post_order(&server, "k", big).await.stored(), first.stored());
+    let elsewhere = |path: &str| request("POST", path, "elsewhere").body(Body::from(big)).unwrap();
+    assert_eq!(send(&server, elsewhere("/shops/7/orders")).await.status, 201);
+    assert_eq!(send(&server, elsewhere("/shops/8/orders")).await.status, 422, "the path counts");
+    assert_eq!(shop.runs(), 2);
+}
+
+async fn what_is_no_key_is_refused_before_anything_else<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let server = router(&shop, &stage.store, Settings::default());
+    let missing = post_order(&server, "", &order("o-1")).await;
+    assert_eq!((missing.status, &*missing.problem()), (400, "key-missing"));
+    let (longest, too_long) = ("k".repeat(255), "k".repeat(256));
+    for malformed in [&b"\"\""[..], b"a b", b"a\tb", b"k\xff", b"\"open", b"a\"", too_long.as_bytes()] {
+        let key = HeaderValue::from_bytes(malformed).unwrap();
+        let request = request("POST", "/orders", "").header("idempotency-key", key);
+        let got = send(&server, request.body(order("o-1").into()).unwrap()).await;
+        assert_eq!((got.status, &*got.problem()), (400, "key-malformed"), "{malformed:?}");
+    }
+    let twice = request("POST", "/orders", "a").header("idempotency-key", "a");
+    assert_eq!(send(&server, twice.body(order("o-1").into()).unwrap()).await.problem(), "key-malformed");
+    assert_eq!(shop.runs(), 0);
+    assert_eq!(post_order(&server, &longest, &order("o-1")).await.status, 201);
+}
+
+async fn a_key_that_may_be_missing_is_drawn_and_told<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let server = router(&shop, &stage.store, Settings::default());
+    let without = || request("POST", "/optional", "").body(Body::from(order("o-1"))).unwrap();
+    let (first, second) = (send(&server, without()).await, send(&server, without()).await);
+    assert_eq!((first.status, second.status, shop.runs()), (201, 201, 2));
+    let key = first.header("idempotency-key").unwrap();
+    let again = send(&server, request("POST", "/optional", key).body(order("o-1").into()).unwrap()).await;
+    assert!(again.is_replayed() && again.stored() == first.stored());
+}
+
+async fn a_bad_body_leaves_the_key_for_a_good_one<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let server = router(&shop, &stage.store, Settings::default().body_limit(100));
+    let bad = [
+        ("", 400, "body"),
+        ("{", 400, "body"),
+        (r#"{"order_id":"o-1","amount":5,"amount":6}"#, 400, "body"),
+        (r#"{"order_id":"o-1","amount":"5"}"#, 422, "validation"),
+        (r#"{"order_id":"o-1"}"#, 422, "validation"),
+        (r#"{"order_id":"o-1","amount":5,"more":1}"#, 422, "validation"),
+        (r#"{"order_id":"o-1","amount":-5}"#, 422, "validation"),
+        (r#"{"order_id":"o-1","amount":99999999999999999999}"#, 422, "validation"),
+        ("[]", 422, "validation"),
+    ];
+    for (body, status, problem) in bad {
+        let got = post_order(&server, "k", body).await;
+        assert_eq!((got.status, &*got.problem()), (status, problem), "{body}");
+    }
+    let latin =
+        request("POST", "/orders", "k").body(Body::from(&b"{\"order_id\":\"\xe9\",\"amount\":5}"[..]));
+    assert_eq!(send(&server, latin.unwrap()).await.problem(), "body");
+    let mut form = request("POST", "/orders", "k").body(Body::from(order("o-1"))).unwrap();
+    form.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
+    let form = send(&server, form).await;
+    assert_eq!((form.status, &*form.problem()), (415, "content-type"));
+    let long = post_order(&server, "k", &order(&"o".repeat(100))).await;
+    assert_eq!((long.status, &*long.problem()), (413, "too-large"));
+    assert_eq!(shop.runs(), 0);
+    assert_eq!(post_order(&server, "k", &order("o-1")).await.status, 201);
+}
+
+/// A body that does not say how long it is, and would never end.
+async fn of_a_body_without_end_only_the_limit_is_read<S: Noted>(stage: Stage<S>) {
+    let server = router(&Shop::new(), &stage.store, Settings::default().body_limit(1 << 16));
+    let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1024]));
+    let got = send(&server, request("POST", "/orders", "k").body(Body::from_stream(endless)).unwrap()).await;
+    assert_eq!((got.status, &*got.problem()), (413, "too-large"));
+}
+
+async fn another_tenant_never_sees_a_byte<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let server = router(&shop, &stage.store, Settings::default());
+    let first = post_order(&server, "k", &order("o-1")).await;
+    let mut other = request("POST", "/orders", "k").body(Body::from(order("o-2"))).unwrap();
+    other.headers_mut().insert("authorization", HeaderValue::from_static("tenant-8"));
+    let other = send(&server, other).await;
+    assert_eq!((other.status, other.is_replayed(), shop.runs()), (201, false, 2));
+    assert_ne!(other.body, first.body);
+    let mut nobody = request("POST", "/orders", "k").body(Body::from(order("o-1"))).unwrap();
+    nobody.headers_mut().remove("authorization");
+    let nobody = send(&server, nobody).await;
+    assert_eq!((nobody.status, nobody.body.len()), (401, 0), "the application's own answer");
+}
+
+async fn a_failed_step_is_no_answer_and_the_same_request_goes_on<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    shop.fails.store(1, std::sync::atomic::Ordering::SeqCst);
+    let server = router(&shop, &stage.store, Settings::default());
+    let failed = post_order(&server, "k", &order("o-1")).await;
+    assert_eq!(
+        (failed.status, &*failed.problem(), failed.header("retry-after")),
+        (503, "unavailable", Some("1"))
+    );
+    assert!(!String::from_utf8_lossy(&failed.body).contains("away"), "what went wrong stands in the log");
+    let again = post_order(&server, "k", &order("o-1")).await;
+    assert_eq!((again.status, again.is_replayed()), (201, false));
+}
+
+/// A process that died with the key in its hands, a week ago.
+async fn an_unfinished_key_never_expires<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    shop.holds.store(1, std::sync::atomic::Ordering::SeqCst);
+    let died = tokio::spawn({
+        let server = router(&shop, &stage.store, Settings::default());
+        async move { post_order(&server, "k", &order("o-1")).await }
+    });
+    shop.arrived().await;
+    died.abort();
+    stage.clock.advance(LEASE * 24 * 7);
+    let server = router(&shop, &S::again(&stage).await, Settings::default());
+    let got = post_order(&server, "k", &order("o-1")).await;
+    assert_eq!((got.status, got.is_replayed()), (201, false));
+    assert_eq!(got.body, r#"{"amount":5,"fence":2,"order_id":"o-1"}"#);
+    shop.open();
+    assert_eq!(stage.store.notes().await, ["o-1"]);
+}
+
+everywhere!(
+    a_replay_is_the_same_to_the_byte_and_says_so,
+    a_refusal_is_stored_and_replayed_too,
+    the_same_request_written_otherwise_is_a_replay,
+    another_request_with_the_key_is_a_mismatch_and_touches_nothing,
+    what_is_no_key_is_refused_before_anything_else,
+    a_key_that_may_be_missing_is_drawn_and_told,
+    a_bad_body_leaves_the_key_for_a_good_one,
+    of_a_body_without_end_only_the_limit_is_read,
+    another_tenant_never_sees_a_byte,
+    a_failed_step_is_no_answer_and_the_same_request_goes_on,
+    an_unfinished_key_never_expires,
+);

@@ -1,0 +1,6 @@
+//! The contract of the header `Idempotency-Key`, row by row, over each store.
+
+mod contract;
+mod shop;
+mod sockets;
+mod waiting;
