@@ -4,6 +4,8 @@
 mod answer;
 mod body;
 mod keys;
+mod layer;
+mod plain;
 mod prefer;
 mod problem;
 mod run;
@@ -13,6 +15,8 @@ mod status;
 mod wait;
 
 pub use keys::{HEADER, KeyHeader, KeyHeaderError, parse};
+pub use layer::{IdempotencyLayer, IdempotencyService};
+pub use plain::{Live, Plain};
 pub use problem::{Kind, Problem};
 pub use run::{Run, run};
 pub use scope::{EVERYBODY, Idempotency};

@@ -35,6 +35,8 @@ pub enum Kind {
     NeedsAttention,
     /// There is no such key.
     KeyUnknown,
+    /// The response of the first request was too large to be kept.
+    NotKept,
     /// The storage or a step failed, or the run takes longer than a request waits: ask again.
     Unavailable,
     /// A fault of the service.
@@ -43,7 +45,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::KeyMissing,
         Self::KeyMalformed,
         Self::Body,
@@ -54,6 +56,7 @@ impl Kind {
         Self::InProgress,
         Self::NeedsAttention,
         Self::KeyUnknown,
+        Self::NotKept,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -71,6 +74,7 @@ impl Kind {
             Self::InProgress => ("in-progress", 409, "A request with this key is in progress"),
             Self::NeedsAttention => ("needs-attention", 409, "The request needs attention"),
             Self::KeyUnknown => ("key-unknown", 404, "The key is unknown"),
+            Self::NotKept => ("not-kept", 410, "The response was not kept"),
             Self::Unavailable => ("unavailable", 503, "The service is unavailable"),
             Self::Internal => ("internal", 500, "The service failed"),
         }

@@ -131,7 +131,8 @@ impl<W, In> Run<W, In> {
                 let request = self.request(parts, &bytes)?;
                 Ok(idempotency.runner.call(self.workflow, key.clone(), request).origin(origin(parts)))
             };
-            idempotency.asked(key, Prefer::of(&parts.headers), call).await
+            let came = idempotency.asked(key, Prefer::of(&parts.headers), call).await?;
+            Ok(idempotency.outcome(came))
         };
         ran.await.unwrap_or_else(|problem| idempotency.problem(problem))
     }
@@ -149,16 +150,23 @@ impl<W, In> Run<W, In> {
     }
 }
 
+/// What came of a call.
+pub(crate) enum Came {
+    /// It is on its way, and the client rather hears of it elsewhere.
+    Accepted(Response),
+    Ended(Result<Answered, Error>),
+}
+
 impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
     /// Runs a call as the client would like it. It is made anew for each try.
-    async fn asked<In: RecoveryPoint>(
+    pub(crate) async fn asked<In: RecoveryPoint>(
         &self,
         key: &Key,
         prefer: Prefer,
         call: impl Fn() -> Result<Call<S, A, In>, Problem>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Came, Problem> {
         if let (true, Some(status_at)) = (prefer.respond_async, &self.settings.status_at) {
-            return Ok(self.started(call()?, status_at).await);
+            return Ok(started(call()?, status_at).await);
         }
         let until =
             tokio::time::Instant::now() + prefer.wait.unwrap_or_default().min(self.settings.longest_wait);
@@ -171,28 +179,15 @@ impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
                 continue;
             }
             // The run goes on, whether anybody waits for it or not.
-            return Ok(self.outcome(answered.unwrap_or(Err(Error::Interrupted))));
+            return Ok(Came::Ended(answered.unwrap_or(Err(Error::Interrupted))));
         }
     }
 
-    async fn started<In: RecoveryPoint>(&self, call: Call<S, A, In>, status_at: &str) -> Response {
-        match call.start().await {
-            Ok(handle) if handle.is_finished() => self.outcome(handle.wait().await),
-            Ok(_) | Err(Error::InProgress { .. } | Error::Waiting { .. }) => {
-                let mut response = StatusCode::ACCEPTED.into_response();
-                if let Ok(location) = HeaderValue::try_from(status_at) {
-                    response.headers_mut().insert(LOCATION, location);
-                }
-                response
-            }
-            Err(error) => self.outcome(Err(error)),
-        }
-    }
-
-    fn outcome(&self, outcome: Result<Answered, Error>) -> Response {
-        match outcome {
-            Ok(answered) => self.answer(&answered),
-            Err(error) => {
+    pub(crate) fn outcome(&self, came: Came) -> Response {
+        match came {
+            Came::Accepted(response) => response,
+            Came::Ended(Ok(answered)) => self.answer(&answered),
+            Came::Ended(Err(error)) => {
                 let problem = Problem::of(&error);
                 if problem.kind == Kind::Internal {
                     tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
@@ -203,8 +198,27 @@ impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
     }
 }
 
+async fn started<S, A, In>(call: Call<S, A, In>, status_at: &str) -> Came
+where
+    S: Store,
+    A: Send + Sync + 'static,
+    In: RecoveryPoint,
+{
+    match call.start().await {
+        Ok(handle) if handle.is_finished() => Came::Ended(handle.wait().await),
+        Ok(_) | Err(Error::InProgress { .. } | Error::Waiting { .. }) => {
+            let mut response = StatusCode::ACCEPTED.into_response();
+            if let Ok(location) = HeaderValue::try_from(status_at) {
+                response.headers_mut().insert(LOCATION, location);
+            }
+            Came::Accepted(response)
+        }
+        Err(error) => Came::Ended(Err(error)),
+    }
+}
+
 /// What else makes it the same request: the method, the route with its parameters' places, path and query.
-fn origin(parts: &Parts) -> Origin {
+pub(crate) fn origin(parts: &Parts) -> Origin {
     let path = parts.uri.path_and_query().map_or(parts.uri.path(), |path| path.as_str());
     let route = parts.extensions.get::<MatchedPath>().map(|route| places(route.as_str()));
     Origin {

@@ -16,6 +16,7 @@ pub(crate) type Shape = Arc<dyn Fn(Problem) -> Response + Send + Sync>;
 #[derive(Clone)]
 pub struct Settings {
     pub(crate) body_limit: usize,
+    pub(crate) response_limit: usize,
     pub(crate) patience: Duration,
     pub(crate) longest_wait: Duration,
     pub(crate) waiters: usize,
@@ -37,6 +38,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             body_limit: 1 << 20,
+            response_limit: 1 << 20,
             patience: Duration::from_secs(30),
             longest_wait: Duration::from_secs(30),
             waiters: 10_000,
@@ -52,6 +54,14 @@ impl Settings {
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
+        self
+    }
+
+    /// The longest response of a plain handler that is stored, in bytes. A longer one is sent to the first client alone;
+    /// a replay says that it was not kept. 1 MiB if it is not given.
+    #[must_use]
+    pub fn response_limit(mut self, bytes: usize) -> Self {
+        self.response_limit = bytes;
         self
     }
 

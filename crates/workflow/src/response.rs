@@ -48,7 +48,7 @@ impl Response {
 
     /// A response with any bytes.
     pub fn with_body(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self::empty(status).with_header("content-type", content_type).set_body(body.into())
+        Self::empty(status).with_header("content-type", content_type).with_bytes(body)
     }
 
     /// A response without a body.
@@ -63,8 +63,10 @@ impl Response {
         self
     }
 
-    fn set_body(mut self, body: Vec<u8>) -> Self {
-        self.0.body = body;
+    /// The same with these bytes as its body.
+    #[must_use]
+    pub fn with_bytes(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.0.body = body.into();
         self
     }
 

@@ -1,6 +1,7 @@
 //! The contract of the header `Idempotency-Key`, row by row, over each store.
 
 mod contract;
+mod layer;
 mod shop;
 mod sockets;
 mod waiting;
