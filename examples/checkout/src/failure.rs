@@ -11,6 +11,7 @@ use crate::import::Unanswered;
 use crate::ledger::LedgerError;
 use crate::purchase::BadFile;
 use crate::secret::SecretError;
+use crate::serve::StartError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,12 @@ pub enum Failure {
     /// The gateway's server.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The shop's server.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A server that was to be started again and again.
+    #[error("the server ended: {0}")]
+    Ended(std::process::ExitStatus),
     /// A file of the demo's directory.
     #[error("{} {doing}", path.display())]
     File {

@@ -10,7 +10,7 @@ use owo_colors::OwoColorize;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    cli::log();
+    cli.log();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, 1),

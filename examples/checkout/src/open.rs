@@ -135,7 +135,7 @@ pub fn shop(database: &Database, calls: &Calls, opening_stock: i64) -> Result<Sh
     Ok(Shop { gateway, warehouse, opening_stock, node: node(calls.node_id.as_deref())?.into() })
 }
 
-fn ledger_file(database: &Database, calls: &Calls) -> Result<PathBuf, Failure> {
+pub(crate) fn ledger_file(database: &Database, calls: &Calls) -> Result<PathBuf, Failure> {
     match &calls.ledger {
         Some(ledger) => Ok(ledger.clone()),
         None if is_postgres(&database.database_url) => Err(Failure::Usage(

@@ -1,6 +1,7 @@
 //! The order that a customer sends: the request of the workflow, and the rules of its fields.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use workflow::{RecoveryPoint, STARTED};
 
 use crate::card::Card;
@@ -14,19 +15,25 @@ const MAX_SKU: usize = 64;
 const MAX_QTY: i64 = 1_000_000;
 
 /// An order, and the card that pays for it: the request of the workflow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Order {
     /// The customer's own number of the order, unique for each tenant.
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\p{Cc}]+$", example = "o-1")]
     pub order_id: String,
     /// The article.
+    #[schema(pattern = "^[!-~]{1,64}$", example = "cd-blue")]
     pub sku: String,
     /// How many of it.
+    #[schema(minimum = 1, maximum = 1_000_000, example = 1)]
     pub qty: i64,
     /// What it costs in all, in the currency's minor unit.
+    #[schema(minimum = 0, example = 1177)]
     pub amount: i64,
     /// ISO 4217, in capitals.
+    #[schema(pattern = "^[A-Z]{3}$", example = "USD")]
     pub currency: String,
     /// The card.
+    #[schema(value_type = String, pattern = "^[0-9]{12,19}$", example = "4242424242424242")]
     pub card: Card,
 }
 

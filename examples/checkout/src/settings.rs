@@ -59,6 +59,39 @@ pub struct Calls {
     pub step_timeout_ms: u64,
 }
 
+/// HTTP.
+#[derive(Debug, Clone, Args)]
+pub struct Serving {
+    /// The address to listen on; port 0 lets the system choose
+    #[arg(long, env = "CHECKOUT_LISTEN", default_value = "127.0.0.1:3000", overrides_with = "listen")]
+    pub listen: String,
+    /// How long a request waits for its run, which goes on after that, in milliseconds
+    #[arg(long, env = "CHECKOUT_PATIENCE_MS", default_value_t = 5000)]
+    pub patience_ms: u64,
+    /// The longest body of a request, in bytes
+    #[arg(long, env = "CHECKOUT_BODY_LIMIT", default_value_t = 1 << 20)]
+    pub body_limit: usize,
+    /// How long a database that is away is waited for at the start, in milliseconds
+    #[arg(long, env = "CHECKOUT_START_TIMEOUT_MS", default_value_t = 60_000)]
+    pub start_timeout_ms: u64,
+    /// Give the page a button that kills this server, and start it again when it was killed. Whoever reaches the page
+    /// can press it. A lease of the default length is shortened to 2 seconds, and the built-in gateway takes its time
+    #[arg(long)]
+    pub crash_button: bool,
+    /// How long the built-in gateway takes to tell what it has charged, in milliseconds [default: 0; with
+    /// --crash-button 1500]
+    #[arg(long)]
+    pub gateway_delay_ms: Option<u64>,
+}
+
+impl Serving {
+    /// How long the built-in gateway takes to answer.
+    pub(crate) fn gateway_delay(&self) -> Duration {
+        let watched = if self.crash_button { WATCHED_DELAY_MS } else { 0 };
+        Duration::from_millis(self.gateway_delay_ms.unwrap_or(watched))
+    }
+}
+
 /// How keys are run.
 #[derive(Debug, Clone, Args)]
 pub struct Running {
@@ -66,7 +99,7 @@ pub struct Running {
     #[arg(long, env = "CHECKOUT_NAMESPACE", default_value = "checkout")]
     pub namespace: String,
     /// How long a claim holds without a heartbeat, in milliseconds
-    #[arg(long, env = "CHECKOUT_LEASE_MS", default_value_t = 30_000)]
+    #[arg(long, env = "CHECKOUT_LEASE_MS", default_value_t = LEASE_MS)]
     pub lease_ms: u64,
     /// How often a claim is extended, in milliseconds [default: a third of the lease]
     #[arg(long, env = "CHECKOUT_HEARTBEAT_MS")]
@@ -80,6 +113,14 @@ pub struct Running {
     pub stock: i64,
 }
 
+/// How long a claim holds, if nobody says otherwise.
+const LEASE_MS: u64 = 30_000;
+/// The same where a crash is to be watched.
+const WATCHED_LEASE_MS: u64 = 2_000;
+
+/// How long the gateway takes there.
+const WATCHED_DELAY_MS: u64 = 1_500;
+
 /// The opening stock of an article, if nobody says otherwise.
 pub(crate) const OPENING_STOCK: i64 = 1_000_000;
 
@@ -87,5 +128,14 @@ impl Running {
     /// The lease.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
+    }
+
+    /// With a lease that a person waits for who watches a crash, unless another one was given.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        if self.lease_ms == LEASE_MS {
+            self.lease_ms = WATCHED_LEASE_MS;
+        }
+        self
     }
 }

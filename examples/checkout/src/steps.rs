@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 use workflow::{Atomic, Foreign, Halt, Response, Retry, RetryAfter, Step, Workflow};
 
 use crate::gateway::{Charge, GatewayError, Verdict};
@@ -121,8 +122,8 @@ async fn notify_warehouse(cx: Call<'_>, placed: OrderPlaced) -> Step<Response> {
 }
 
 /// What a placed order answers.
-#[derive(Serialize)]
-struct Receipt<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Receipt<'a> {
     order_id: &'a str,
     charge_id: &'a str,
     amount: i64,

@@ -4,11 +4,13 @@ mod cancel;
 mod gateway;
 mod import;
 mod look;
+mod serve;
+mod supervise;
 
 use std::path::PathBuf;
 
 use checkout::{AnyStore, Database, Failure, Migration, run_demo, run_demo_child};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 /// A shop whose one workflow never charges twice and never loses a paid order.
@@ -31,6 +33,8 @@ enum Command {
     Import(Box<import::Import>),
     /// Cancel a checkout: what it has reached is undone; once the order is placed it is too late
     Cancel(Box<cancel::Cancel>),
+    /// Serve the shop over HTTP, with a page for people
+    Serve(Box<serve::Serve>),
     /// Serve the built-in payment gateway as a process of its own
     Gateway(gateway::Gateway),
     /// Print every key with the steps that it has run, one JSON object a line
@@ -80,6 +84,7 @@ impl Cli {
             Command::Demo(demo) => run_demo(demo.dir, demo.json, demo.limit).await,
             Command::Import(import) => import.run().await,
             Command::Cancel(cancel) => cancel.run().await,
+            Command::Serve(serve) => serve.run().await,
             Command::Gateway(gateway) => gateway.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Orders(look) => look.orders().await,
@@ -93,9 +98,28 @@ impl Cli {
     }
 }
 
-/// The log, on standard error: warnings, unless `RUST_LOG` says otherwise.
-pub(crate) fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+/// How the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl Cli {
+    /// Begins the log, on standard error: warnings, of a server also each request, unless `RUST_LOG` says otherwise.
+    pub(crate) fn log(&self) {
+        let (level, format) = match &self.command {
+            Some(Command::Serve(serve)) => ("info", serve.log_format()),
+            _ => ("warn", LogFormat::Text),
+        };
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+        let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match format {
+            LogFormat::Text => log.with_ansi(colours).init(),
+            LogFormat::Json => log.json().init(),
+        }
+    }
 }

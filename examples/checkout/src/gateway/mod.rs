@@ -4,6 +4,7 @@ mod builtin;
 mod error;
 mod http;
 mod server;
+mod slow;
 
 use std::pin::Pin;
 
@@ -17,6 +18,7 @@ pub use builtin::BuiltIn;
 pub use error::GatewayError;
 pub use http::HttpGateway;
 pub use server::{ServeError, serve};
+pub(crate) use slow::Slow;
 
 /// What a gateway is asked to charge: the body of `POST /charges`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,6 +25,9 @@ const PLACE_ORDER: &str = "
 const ORDERS: &str = "
     SELECT order_id, scope, sku, qty, amount, currency, charge_id, created_at FROM shop_orders
     WHERE (scope, order_id) > ($1, $2) ORDER BY scope, order_id LIMIT $3";
+const ORDER: &str = "
+    SELECT order_id, scope, sku, qty, amount, currency, charge_id, created_at FROM shop_orders
+    WHERE scope = $1 AND order_id = $2";
 const STOCK: &str = "SELECT sku, opening, left_over FROM shop_stock WHERE sku > $1 ORDER BY sku LIMIT $2";
 const TOTALS: &str = "
     SELECT count(*), CAST(coalesce(sum(amount), 0) AS bigint), CAST(coalesce(sum(qty), 0) AS bigint)
@@ -78,6 +81,12 @@ pub trait ShopSql: Send + Sized + 'static {
         after: (&str, &str),
         page: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<OrderRow>>> + Send;
+    /// One order.
+    fn order(
+        &mut self,
+        scope: &str,
+        order_id: &str,
+    ) -> impl Future<Output = sqlx::Result<Option<OrderRow>>> + Send;
     /// A page of articles after this one.
     fn stock(&mut self, after: &str, page: i64) -> impl Future<Output = sqlx::Result<Vec<StockRow>>> + Send;
     /// A page of the outbox after this message.
@@ -134,6 +143,11 @@ macro_rules! shop_sql {
             async fn orders(&mut self, after: (&str, &str), page: i64) -> sqlx::Result<Vec<OrderRow>> {
                 let rows = sqlx::query_as(ORDERS).bind(after.0).bind(after.1).bind(page);
                 Ok(rows.fetch_all(self).await?.into_iter().map(order_row).collect())
+            }
+
+            async fn order(&mut self, scope: &str, order_id: &str) -> sqlx::Result<Option<OrderRow>> {
+                let row = sqlx::query_as(ORDER).bind(scope).bind(order_id).fetch_optional(self);
+                Ok(row.await?.map(order_row))
             }
 
             async fn stock(&mut self, after: &str, page: i64) -> sqlx::Result<Vec<StockRow>> {

@@ -12,5 +12,7 @@ mod kill;
 mod lost_reply;
 mod place;
 mod same_order;
+mod serve;
+mod server;
 mod sink;
 mod stub;
