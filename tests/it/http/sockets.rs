@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use workflow::Runner;
 use workflow::seam::{Filter, Status};
 use workflow_axum::Settings;
+use workflow_postgres::Postgres;
 
 use super::shop::{LEASE, Shop, order, orders, router};
 use crate::phases::everywhere;
-use crate::phases::stage::{Noted, Stage};
+use crate::phases::stage::{Noted, Stage, open};
 
 const CROWD: usize = 2000;
 const HANGING_UP: usize = 200;
@@ -101,6 +103,30 @@ async fn who_hangs_up_changes_nothing<S: Noted>(stage: Stage<S>) {
     };
     tokio::time::timeout(Duration::from_secs(30), all).await.unwrap();
     assert_eq!((shop.runs(), stage.store.notes().await.len()), (HANGING_UP, HANGING_UP));
+}
+
+/// The pool of the test's store has 8, the group commits have two for each of the three kinds of write, the heartbeat one.
+const CONNECTIONS: i64 = 8 + 6 + 1;
+const OURS: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_takes_no_more_connections_of_the_database_than_there_are_places() {
+    let stage = open::<Postgres>().await;
+    let pool = stage.store.pool().clone();
+    let mut watches = PgConnection::connect(&stage.database.as_ref().unwrap().url).await.unwrap();
+    let most = tokio::spawn(async move {
+        let mut most = 0;
+        while !pool.is_closed() {
+            most = most.max(sqlx::query_scalar(OURS).fetch_one(&mut watches).await.unwrap());
+        }
+        most
+    });
+    let pool = stage.store.pool().clone();
+    of_a_crowd_with_one_key_one_runs(stage).await;
+    pool.close().await;
+    let most: i64 = most.await.unwrap();
+    assert!((2..=CONNECTIONS).contains(&most), "{most} connections");
 }
 
 everywhere!(of_a_crowd_with_one_key_one_runs, who_hangs_up_changes_nothing);

@@ -19,7 +19,7 @@ pub(crate) struct Serve {
     calls: Calls,
     #[command(flatten)]
     running: Running,
-    /// How the log is written, on standard error; RUST_LOG says how much of it
+    /// How the log is written, on standard error; the variable that says how much of it is `RUST_LOG`
     #[arg(long, env = "CHECKOUT_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
     /// This process is started again by another one when it was killed
