@@ -64,3 +64,14 @@ impl From<sqlx::Error> for Failure {
         Self::Unfit(error.into())
     }
 }
+
+/// An error and its sources, as one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut at = error;
+    while let Some(source) = at.source() {
+        text = format!("{text}: {source}");
+        at = source;
+    }
+    text
+}

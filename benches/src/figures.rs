@@ -95,6 +95,11 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values
 }
 
+/// The median of figures in any order; 0 of none.
+pub fn median_of(figures: &[f64]) -> f64 {
+    median(&sorted(figures.iter().copied()))
+}
+
 fn median(sorted: &[f64]) -> f64 {
     let half = sorted.len() / 2;
     match sorted.len() {

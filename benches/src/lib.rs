@@ -12,7 +12,7 @@ macro_rules! programs {
 }
 
 programs! {
-    chart crew database failure figures floor lane load meter round sample server stage worker workload
+    chart crew database failure figures floor http lane load meter round sample server stage worker workload
 }
 
 #[cfg(feature = "programs")]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use benches::crew::WORKER_FLAG;
-use benches::failure::Failure;
+use benches::failure::{Failure, chain};
 use benches::figures::{ByLane, Figures};
 use benches::lane::{Done, Lane};
 use benches::stage::{Setting, Stage};
@@ -96,13 +96,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = error.to_string();
-            let mut at: &dyn std::error::Error = &error;
-            while let Some(source) = at.source() {
-                text = format!("{text}: {source}");
-                at = source;
-            }
-            anstream::eprintln!("error: {text}");
+            anstream::eprintln!("error: {}", chain(&error));
             ExitCode::FAILURE
         }
     }
