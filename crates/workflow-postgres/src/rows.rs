@@ -62,6 +62,7 @@ pub(crate) fn taken(row: &PgRow, reached: Option<&PgRow>) -> Result<Taken, Store
         data,
         request_params: get(row, "request_params")?,
         effect_seed: get(row, "effect_seed")?,
+        attempts: get(row, "attempts")?,
         step_attempts: get(row, "step_attempts")?,
         failures: 0,
         first_attempt_at: get(row, "first_attempt_at")?,

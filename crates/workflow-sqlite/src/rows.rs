@@ -59,6 +59,7 @@ pub(crate) fn taken(row: &SqliteRow, reached: Option<&SqliteRow>) -> Result<Take
         data,
         request_params: get(row, "request_params")?,
         effect_seed: get(row, "effect_seed")?,
+        attempts: get(row, "attempts")?,
         step_attempts: get(row, "step_attempts")?,
         failures: 0,
         first_attempt_at: time_of(row, "first_attempt_at")?,

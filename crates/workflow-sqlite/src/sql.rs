@@ -81,8 +81,8 @@ statements! {
             AND status IN ('running', 'waiting', 'undoing')
             AND (wake_at IS NULL OR wake_at <= {now})
             AND (lease_expires_at IS NULL OR lease_expires_at <= {now} OR claim_id = $5)
-        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at, created_at,
-            last_run_at AS taken_at, response_code, response_headers, response_body";
+        RETURNING id, fence, recovery_point, request_params, effect_seed, attempts, step_attempts, first_attempt_at,
+            created_at, last_run_at AS taken_at, response_code, response_headers, response_body";
 
     /// The data to go on with. A statement of its own, after the row is ours: a subquery of `take` would read what was
     /// there before `take` waited for the row.

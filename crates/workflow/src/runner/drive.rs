@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::step::BoxFuture;
 use crate::workflow::{StepEntry, Table};
-use crate::{Error, RecoveryPoint, Store};
+use crate::{Error, RecoveryPoint, RunEnd, Store};
 
 use super::Inner;
 use super::answered::Answered;
 use super::claim::{Claimed, Known};
 use super::reach::{Reach, Stepped};
 use super::run::RunOf;
+use super::watch::Ending;
 
 /// A workflow of a runner: what its claims have to know, and what drives it.
 pub(crate) struct Registered<S: Store, A> {
@@ -68,12 +69,21 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
         claimed: Claimed,
     ) -> BoxFuture<'static, Result<Answered, Error>> {
         Box::pin(async move {
-            let mut run = RunOf::open(inner, self, claimed).await?;
+            let ending = Ending::of(&inner, self.name);
+            let mut run = match RunOf::open(inner, self, claimed).await {
+                Ok(run) => run,
+                Err(error) => return ended(ending, RunEnd::Finished, Err(error)),
+            };
             let skipped = run.done();
             loop {
-                for stepped in run.phase().await? {
+                let reached = match run.phase().await {
+                    Ok(reached) => reached,
+                    Err(error) => return ended(ending, RunEnd::Finished, Err(error)),
+                };
+                for stepped in reached {
                     if let Reach::Response(response) = stepped.reach {
-                        return Ok(Answered::by_run(response, run.ran, skipped));
+                        let answered = Answered::by_run(response, run.ran, skipped);
+                        return ended(ending, run.course.end(), Ok(answered));
                     }
                 }
             }
@@ -86,12 +96,32 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
         claimed: Claimed,
     ) -> BoxFuture<'static, Result<Stepped, Error>> {
         Box::pin(async move {
-            let mut run = RunOf::open(inner, self, claimed).await?;
-            let stepped = run.step().await?;
-            if let Reach::Point { .. } = stepped.reach {
-                run.give_back(None).await;
-            }
-            Ok(stepped)
+            let ending = Ending::of(&inner, self.name);
+            let mut run = match RunOf::open(inner, self, claimed).await {
+                Ok(run) => run,
+                Err(error) => return ended(ending, RunEnd::Stepped, Err(error)),
+            };
+            let stepped = run.step().await;
+            let end = match &stepped {
+                Ok(Stepped { reach: Reach::Point { .. }, .. }) => {
+                    run.give_back(None).await;
+                    RunEnd::Stepped
+                }
+                _ => run.course.end(),
+            };
+            ended(ending, end, stepped)
         })
     }
+}
+
+/// Tells how a run has ended: so, unless by an error.
+fn ended<S: Store, A, T>(
+    ending: Option<Ending<S, A>>,
+    end: RunEnd,
+    out: Result<T, Error>,
+) -> Result<T, Error> {
+    if let Some(ending) = ending {
+        ending.tell(out.as_ref().err().map_or(end, RunEnd::of));
+    }
+    out
 }
