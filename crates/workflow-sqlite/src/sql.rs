@@ -283,6 +283,14 @@ statements! {
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys
         WHERE finished_at IS NULL GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
+
+    /// Each by a partial index: neither a finished key nor a delivered job is read.
+    backlog = "
+        SELECT
+            (SELECT {now} - min(created_at) FROM {prefix}idempotency_keys WHERE finished_at IS NULL) AS oldest,
+            (SELECT count(*) FROM {prefix}idempotency_keys
+                WHERE finished_at IS NULL AND status = 'needs_attention') AS needs_attention,
+            (SELECT count(*) FROM {prefix}staged_jobs WHERE delivered_at IS NULL) AS outbox";
 }
 
 /// The end of every trigger. What the trigger's last statement has changed says whether the guards matched.

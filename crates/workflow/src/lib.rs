@@ -51,11 +51,11 @@ pub use workflow::{StepInfo, Workflow};
 /// What goes through the seam between the runner and a store: for those who write a store.
 pub mod seam {
     pub use crate::advance::{Advance, OwnedAdvance, StoredResponse, To};
-    pub use crate::committer::{Batch, Committer, LARGEST_BATCH, LARGEST_BYTES, ROOM};
+    pub use crate::committer::{Batch, Committer, LARGEST_BATCH, LARGEST_BYTES, OnCommit, ROOM};
     pub use crate::failure::{FailedAttempt, Failure, Then};
     pub use crate::record::{
-        Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Status, Take,
-        Taken,
+        Backlog, Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record,
+        Status, Take, Taken,
     };
 }
 

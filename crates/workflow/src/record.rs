@@ -292,6 +292,17 @@ impl Filter {
     }
 }
 
+/// What is not done yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// How long ago the oldest unfinished key was first claimed; `None` if there is none.
+    pub oldest: Option<Duration>,
+    /// How many keys are parked, for a person to decide.
+    pub needs_attention: i64,
+    /// How many staged jobs are not delivered.
+    pub outbox: i64,
+}
+
 /// How many unfinished keys stand at a point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Census {

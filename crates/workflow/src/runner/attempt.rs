@@ -1,5 +1,7 @@
 //! One attempt of a step or of an undo: in its time, judged, and told.
 
+use std::time::Duration;
+
 use tracing::Instrument;
 
 use crate::outcome::Reached;
@@ -7,7 +9,6 @@ use crate::step::{BoxFuture, Stop};
 use crate::workflow::StepEntry;
 use crate::{BoxError, Event, Halt, InDoubt, Meaning, RecoveryPoint, StepEnd, Store};
 
-use super::again::Act;
 use super::course::Course;
 use super::panicked::Panicked;
 use super::run::RunOf;
@@ -17,40 +18,58 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     pub(super) async fn attempted(
         &self,
         entry: &StepEntry<S::Conn, A, In>,
-        act: Act<'_>,
+        foreign: bool,
         attempts: i32,
         deadline: Option<tokio::time::Instant>,
         step: BoxFuture<'_, Result<Reached, Stop>>,
     ) -> Result<Reached, Stop> {
         let began = self.inner.settings.watch.begin();
         let span = tracing::debug_span!("step", step = entry.name, from = entry.from, attempt = attempts);
-        let reached = in_time(act.foreign, deadline, step).instrument(span).await;
-        let undone = matches!(self.course, Course::Undoing(_));
-        let reached = match (reached, &act.policy.judge) {
-            (Err(Stop::Halt(halt)), Some(judge)) => Err(Stop::Halt(halt.judged(judge))),
-            (reached, _) => reached,
-        };
+        let mut reached = in_time(foreign, deadline, step).instrument(span).await;
+        if let Err(stop) = reached {
+            reached = Err(self.judged(entry, stop));
+        }
         if let Some(began) = began {
-            let (workflow, step, took) = (self.table.name, entry.name, began.elapsed());
-            self.inner.settings.watch.tell(match undone {
-                false => Event::Stepped { workflow, step, end: end(act, undone, &reached), took },
-                true => Event::Undone { workflow, step, end: end(act, undone, &reached), took },
-            });
+            self.tell(entry, foreign, &reached, began.elapsed());
         }
         reached
     }
-}
 
-/// An undo has no answer to give: one that does has failed. What an atomic step did is never in doubt.
-fn end(act: Act<'_>, undone: bool, reached: &Result<Reached, Stop>) -> StepEnd {
-    match reached {
-        Ok(_) => StepEnd::Reached,
-        Err(Stop::Halt(halt)) => match halt.meaning() {
-            Meaning::Answer(_) if !undone => StepEnd::Answered,
-            Meaning::InDoubt(_) if act.foreign => StepEnd::InDoubt,
-            _ => StepEnd::Failed,
-        },
-        Err(_) => StepEnd::Failed,
+    fn judged(&self, entry: &StepEntry<S::Conn, A, In>, stop: Stop) -> Stop {
+        match (stop, &entry.policy.judge) {
+            (Stop::Halt(halt), Some(judge)) if !self.undoes() => Stop::Halt(halt.judged(judge)),
+            (stop, _) => stop,
+        }
+    }
+
+    fn tell(
+        &self,
+        entry: &StepEntry<S::Conn, A, In>,
+        foreign: bool,
+        reached: &Result<Reached, Stop>,
+        took: Duration,
+    ) {
+        let undoes = self.undoes();
+        let end = match reached {
+            Ok(_) => StepEnd::Reached,
+            Err(Stop::Halt(halt)) => match halt.meaning() {
+                // An undo has no answer to give: one that does has failed.
+                Meaning::Answer(_) if !undoes => StepEnd::Answered,
+                Meaning::InDoubt(_) if foreign => StepEnd::InDoubt,
+                _ => StepEnd::Failed,
+            },
+            Err(_) => StepEnd::Failed,
+        };
+        let (workflow, step) = (self.table.name, entry.name);
+        self.inner.settings.watch.tell(match undoes {
+            false => Event::Stepped { workflow, step, end, took },
+            true => Event::Undone { workflow, step, end, took },
+        });
+    }
+
+    /// Whether what it attempts are undos.
+    fn undoes(&self) -> bool {
+        matches!(self.course, Course::Undoing(_))
     }
 }
 

@@ -69,21 +69,15 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
         claimed: Claimed,
     ) -> BoxFuture<'static, Result<Answered, Error>> {
         Box::pin(async move {
-            let ending = Ending::of(&inner, self.name);
-            let mut run = match RunOf::open(inner, self, claimed).await {
-                Ok(run) => run,
-                Err(error) => return ended(ending, RunEnd::Finished, Err(error)),
-            };
+            let mut ending = Ending::of(&inner, self.name);
+            let run = RunOf::open(inner, self, claimed).await;
+            let mut run = run.map_err(|error| ending.failed(error))?;
             let skipped = run.done();
             loop {
-                let reached = match run.phase().await {
-                    Ok(reached) => reached,
-                    Err(error) => return ended(ending, RunEnd::Finished, Err(error)),
-                };
-                for stepped in reached {
+                for stepped in run.phase().await.map_err(|error| ending.failed(error))? {
                     if let Reach::Response(response) = stepped.reach {
-                        let answered = Answered::by_run(response, run.ran, skipped);
-                        return ended(ending, run.course.end(), Ok(answered));
+                        ending.tell(run.course.end());
+                        return Ok(Answered::by_run(response, run.ran, skipped));
                     }
                 }
             }
@@ -96,32 +90,18 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
         claimed: Claimed,
     ) -> BoxFuture<'static, Result<Stepped, Error>> {
         Box::pin(async move {
-            let ending = Ending::of(&inner, self.name);
-            let mut run = match RunOf::open(inner, self, claimed).await {
-                Ok(run) => run,
-                Err(error) => return ended(ending, RunEnd::Stepped, Err(error)),
-            };
-            let stepped = run.step().await;
-            let end = match &stepped {
-                Ok(Stepped { reach: Reach::Point { .. }, .. }) => {
+            let mut ending = Ending::of(&inner, self.name);
+            let run = RunOf::open(inner, self, claimed).await;
+            let mut run = run.map_err(|error| ending.failed(error))?;
+            let stepped = run.step().await.map_err(|error| ending.failed(error))?;
+            ending.tell(match stepped.reach {
+                Reach::Point { .. } => {
                     run.give_back(None).await;
                     RunEnd::Stepped
                 }
-                _ => run.course.end(),
-            };
-            ended(ending, end, stepped)
+                Reach::Response(_) => run.course.end(),
+            });
+            Ok(stepped)
         })
     }
-}
-
-/// Tells how a run has ended: so, unless by an error.
-fn ended<S: Store, A, T>(
-    ending: Option<Ending<S, A>>,
-    end: RunEnd,
-    out: Result<T, Error>,
-) -> Result<T, Error> {
-    if let Some(ending) = ending {
-        ending.tell(out.as_ref().err().map_or(end, RunEnd::of));
-    }
-    out
 }

@@ -17,7 +17,6 @@ use crate::step::{ForeignRun, Stop};
 use crate::workflow::{AtomicEntry, StepEntry, Table};
 use crate::{Error, RecoveryPoint, Store, StoreError};
 
-use super::again::Act;
 use super::patience::{Backoff, Limit};
 use super::reach::Stepped;
 use super::run::RunOf;
@@ -113,7 +112,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let deadline = attempt.deadline;
         let context = Atomic::of(&mut **tx, &*self.inner.app, &self.key, &self.request, &outbox, attempt);
         let step = run(context, data);
-        let reached = self.attempted(entry, Act::forward(entry), attempts, deadline, step).await?;
+        let reached = self.attempted(entry, false, attempts, deadline, step).await?;
         let sealed = self.seal(&reached).map_err(Stop::Unsealed)?;
         Ok(Leg { entry, reached, sealed, jobs: outbox.take(), attempts })
     }

@@ -231,14 +231,13 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             let deadline = attempt.deadline;
             let context = Atomic::of(&mut *tx, &*inner.app, &self.key, &self.request, &outbox, attempt);
             let step = run(context, &self.data);
-            let reached =
-                match self.attempted(entry, Act::forward(entry), self.attempts, deadline, step).await {
-                    Ok(reached) => reached,
-                    Err(stop) => {
-                        self.rollback(tx).await;
-                        return self.stopped(entry, stop).await;
-                    }
-                };
+            let reached = match self.attempted(entry, false, self.attempts, deadline, step).await {
+                Ok(reached) => reached,
+                Err(stop) => {
+                    self.rollback(tx).await;
+                    return self.stopped(entry, stop).await;
+                }
+            };
             let sealed = match self.seal(&reached) {
                 Ok(sealed) => sealed,
                 Err(error) => {
@@ -280,7 +279,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let deadline = attempt.deadline;
         let context = Foreign::of(&*self.inner.app, &self.key, &self.request, attempt);
         let step = run(context, &self.data);
-        self.attempted(entry, Act::forward(entry), self.attempts, deadline, step).await
+        self.attempted(entry, true, self.attempts, deadline, step).await
     }
 
     /// A step that reached nothing: its answer is final, or the key stays where it is.

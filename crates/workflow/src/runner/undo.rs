@@ -135,7 +135,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let deadline = attempt.deadline;
         let context = Foreign::of(&*self.inner.app, &self.key, &self.request, attempt);
         let undo = run(context, &due.data);
-        self.attempted(due.entry, Act::undo(due.undo), self.attempts, deadline, undo).await
+        self.attempted(due.entry, true, self.attempts, deadline, undo).await
     }
 
     async fn undo_within(
@@ -151,7 +151,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let deadline = attempt.deadline;
         let context = Atomic::of(&mut **tx, &*self.inner.app, &self.key, &self.request, &outbox, attempt);
         let undo = run(context, &due.data);
-        self.attempted(due.entry, Act::undo(due.undo), attempts, deadline, undo).await?;
+        self.attempted(due.entry, false, attempts, deadline, undo).await?;
         Ok(outbox.take())
     }
 

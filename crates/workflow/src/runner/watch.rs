@@ -1,7 +1,7 @@
 //! The watch: what a runner tells its observers. Without one it reads no clock and makes nothing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::observer::{Guarded, RunEnd};
 use crate::{ClaimKind, Error, Event, Observer, Refusal, Store};
@@ -55,35 +55,38 @@ impl ClaimKind {
 }
 
 /// Tells the end of a run, however it ends: where its task is dropped, by its own drop.
-pub(super) struct Ending<S: Store, A> {
+pub(super) struct Ending<S: Store, A>(Option<Open<S, A>>);
+
+/// An end that is not told yet.
+struct Open<S: Store, A> {
     inner: Arc<Inner<S, A>>,
     workflow: &'static str,
     since: Instant,
-    told: bool,
 }
 
 impl<S: Store, A> Ending<S, A> {
-    /// `None` if nobody is to be told.
-    pub(super) fn of(inner: &Arc<Inner<S, A>>, workflow: &'static str) -> Option<Self> {
-        let since = inner.settings.watch.begin()?;
-        Some(Self { inner: inner.clone(), workflow, since, told: false })
+    /// Of a run that begins now.
+    pub(super) fn of(inner: &Arc<Inner<S, A>>, workflow: &'static str) -> Self {
+        let since = inner.settings.watch.begin();
+        Self(since.map(|since| Open { inner: inner.clone(), workflow, since }))
     }
 
-    pub(super) fn tell(mut self, end: RunEnd) {
-        self.end(end);
+    pub(super) fn tell(&mut self, end: RunEnd) {
+        if let Some(Open { inner, workflow, since }) = self.0.take() {
+            inner.settings.watch.tell(Event::Ended { workflow, end, took: since.elapsed() });
+        }
     }
 
-    fn end(&mut self, end: RunEnd) {
-        self.told = true;
-        let (workflow, took): (_, Duration) = (self.workflow, self.since.elapsed());
-        self.inner.settings.watch.tell(Event::Ended { workflow, end, took });
+    pub(super) fn failed(&mut self, error: Error) -> Error {
+        self.tell(RunEnd::of(&error));
+        error
     }
 }
 
 impl<S: Store, A> Drop for Ending<S, A> {
     fn drop(&mut self) {
-        if !self.told {
-            self.end(if std::thread::panicking() { RunEnd::Panicked } else { RunEnd::Interrupted });
+        if self.0.is_some() {
+            self.tell(if std::thread::panicking() { RunEnd::Panicked } else { RunEnd::Interrupted });
         }
     }
 }
