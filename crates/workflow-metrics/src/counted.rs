@@ -22,8 +22,8 @@ pub const BUCKETS: [(&str, &[f64]); 3] = [
     (names::COMMIT_BATCH_SIZE, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
 ];
 
-/// An observer that counts, by the recorder of the [`metrics`] facade. Cheap to clone; clones share what they remember of
-/// the gauges. One is enough for a process.
+/// An observer that counts, by the recorder of the [`metrics`] facade. Cheap to clone; clones share what they remember
+/// of the gauges. One is enough for a process.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     /// Of which points there was a key when the gauges were last set, and their workflows.
@@ -52,7 +52,7 @@ impl Metrics {
     }
 
     /// For the option `on_commit` of a store.
-    pub fn on_commit(&self) -> impl Fn(usize) + Send + Sync + 'static {
+    pub fn on_commit(&self) -> impl Fn(usize) + Send + Sync + use<> {
         // No batch has more than a few hundred writes.
         |writes| {
             histogram!(names::COMMIT_BATCH_SIZE).record(f64::from(u32::try_from(writes).unwrap_or(u32::MAX)))

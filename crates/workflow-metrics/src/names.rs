@@ -14,12 +14,11 @@ macro_rules! names {
 
 names! {
     RUNS = "workflow_runs_total", describe_counter(Count),
-        "Runs that have ended, by `workflow` and `outcome`: finished, undone, stepped, waiting, needs_attention, failed, \
-         lease_lost, interrupted, panicked.";
+        "Runs that have ended, by `workflow` and `outcome`.";
     STEPS = "workflow_steps_total", describe_counter(Count),
-        "Attempts of steps, by `workflow`, `step` and `outcome`: reached, answered, failed, in_doubt.";
+        "Attempts of steps, by `workflow`, `step` and `outcome`.";
     UNDOS = "workflow_undos_total", describe_counter(Count),
-        "Attempts of undos, by `workflow`, `step` and `outcome`: reached, failed, in_doubt.";
+        "Attempts of undos, by `workflow`, `step` and `outcome`.";
     TAKEOVERS = "workflow_takeovers_total", describe_counter(Count),
         "Claims of keys whose run did not give its lease back: it crashed, or was cut off.";
     LEASES_LOST = "workflow_leases_lost_total", describe_counter(Count),

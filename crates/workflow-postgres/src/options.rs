@@ -55,9 +55,9 @@ impl Options {
         self
     }
 
-    /// Is told how many writes each group commit carries: first claims, points of foreign steps, responses, leases given
-    /// back. The transactions of atomic steps are no group commits. It is called inline and must not block; a panic in it
-    /// is caught.
+    /// Is told how many writes each group commit carries: first claims, points of foreign steps, responses, leases
+    /// given back. The transactions of atomic steps are no group commits. It is called inline and must not block; a
+    /// panic in it is caught.
     pub fn on_commit(mut self, tell: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.on_commit = OnCommit::new(tell);
         self

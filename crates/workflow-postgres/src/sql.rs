@@ -343,7 +343,8 @@ statements! {
     /// Each by a partial index: neither a finished key nor a delivered job is read.
     backlog = "
         SELECT
-            (SELECT (extract(epoch FROM {now} - min(created_at)) * 1000000)::int8 FROM {prefix}idempotency_keys WHERE finished_at IS NULL) AS oldest,
+            (SELECT (extract(epoch FROM {now} - min(created_at)) * 1000000)::int8
+                FROM {prefix}idempotency_keys WHERE finished_at IS NULL) AS oldest,
             (SELECT count(*) FROM {prefix}idempotency_keys
                 WHERE finished_at IS NULL AND status = 'needs_attention') AS needs_attention,
             (SELECT count(*) FROM {prefix}staged_jobs WHERE delivered_at IS NULL) AS outbox";

@@ -85,7 +85,9 @@ pub trait Batch: Send + Sync + 'static {
 ///
 /// It is called inline and must not block. If it panics, that is caught and logged once.
 #[derive(Clone, Default)]
-pub struct OnCommit(Option<Arc<Guarded<dyn Fn(usize) + Send + Sync>>>);
+pub struct OnCommit(Option<Arc<Guarded<Tell>>>);
+
+type Tell = dyn Fn(usize) + Send + Sync;
 
 impl OnCommit {
     /// This function is told.

@@ -18,7 +18,8 @@ pub trait Observer: Send + Sync + 'static {
     fn observe(&self, event: &Event<'_>);
 }
 
-/// What a runner tells. Names only, all of which stand in the program: never a key, a scope, or anything that was stored.
+/// What a runner tells. Names only, all of which stand in the program: never a key, a scope, or anything that is
+/// stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -93,8 +94,8 @@ pub enum ClaimKind {
     Fresh,
     /// From a run that gave it back.
     Resumed,
-    /// From a run that did not give its lease back: it crashed, or was cut off from the database. Told until the key makes
-    /// progress, also if a run between that one and this one gave it back.
+    /// From a run that did not give its lease back: it crashed, or was cut off from the database. Told until the key
+    /// makes progress, also if a run between that one and this one gave it back.
     Takeover,
 }
 

@@ -128,7 +128,7 @@ pub struct Taken {
     pub request_params: Vec<u8>,
     /// What the effect keys are made from.
     pub effect_seed: Vec<u8>,
-    /// Claims since the last progress that did not end in a release, this one included: more than one, if a run crashed.
+    /// Claims since the last progress that did not end in a release, this one included: more than one if a run crashed.
     pub attempts: i32,
     /// The next step's attempts, this one included.
     pub step_attempts: i32,

@@ -73,8 +73,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     }
 }
 
-/// Runs a step up to its deadline; a panic in it is an error like any other. A foreign step that is cut off by either is
-/// in doubt.
+/// Runs a step up to its deadline; a panic in it is an error like any other. A foreign step that is cut off by either
+/// is in doubt.
 async fn in_time(
     foreign: bool,
     deadline: Option<tokio::time::Instant>,

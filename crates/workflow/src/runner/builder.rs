@@ -123,8 +123,8 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
         self
     }
 
-    /// Who is told what the runs do. Called several times, each observer is told, in this order. Without one, nothing is
-    /// measured.
+    /// Who is told what the runs do. Called several times, each observer is told, in this order. Without one, nothing
+    /// is measured.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.settings.watch.add(observer);
         self
