@@ -20,6 +20,7 @@ mod effect_key;
 mod error_classes;
 mod escaped_transaction;
 mod http;
+mod observer;
 mod other_builds;
 mod phases;
 mod proxy;

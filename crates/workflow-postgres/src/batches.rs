@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use workflow::StoreError;
-use workflow::seam::{Batch, Committer, NewKey, OwnedAdvance};
+use workflow::seam::{Batch, Committer, NewKey, OnCommit, OwnedAdvance};
 
 use crate::error::committing;
 use crate::lane::Lane;
@@ -27,12 +27,12 @@ pub(crate) struct Committers {
 
 impl Committers {
     /// Single writes go through `pool`; `lanes` makes the connections of the batches.
-    pub(crate) fn new(pool: &PgPool, lanes: &PgPool, writes: &Writes) -> Self {
+    pub(crate) fn new(pool: &PgPool, lanes: &PgPool, writes: &Writes, told: &OnCommit) -> Self {
         let desk = || Desk { pool: pool.clone(), lane: Lane::new(lanes.clone()), writes: writes.clone() };
         Self {
-            claims: Committer::new(Claims(desk())),
-            advances: Committer::new(Advances(desk())),
-            releases: Committer::new(Releases(desk())),
+            claims: Committer::telling(Claims(desk()), told.clone()),
+            advances: Committer::telling(Advances(desk()), told.clone()),
+            releases: Committer::telling(Releases(desk()), told.clone()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How a store is opened.
 
+use workflow::seam::OnCommit;
 use workflow::{Clock, StoreError};
 
 use crate::names::Names;
@@ -12,11 +13,18 @@ pub struct Options {
     pub(crate) prefix: String,
     pub(crate) pool_size: u32,
     pub(crate) clock: Clock,
+    pub(crate) on_commit: OnCommit,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { schema: None, prefix: "workflow_".to_owned(), pool_size: 16, clock: Clock::default() }
+        Self {
+            schema: None,
+            prefix: "workflow_".to_owned(),
+            pool_size: 16,
+            clock: Clock::default(),
+            on_commit: OnCommit::default(),
+        }
     }
 }
 
@@ -44,6 +52,14 @@ impl Options {
     /// The clock that a test moves.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Is told how many writes each group commit carries: first claims, points of foreign steps, responses, leases
+    /// given back. The transactions of atomic steps are no group commits. It is called inline and must not block; a
+    /// panic in it is caught.
+    pub fn on_commit(mut self, tell: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.on_commit = OnCommit::new(tell);
         self
     }
 

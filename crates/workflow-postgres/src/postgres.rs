@@ -96,7 +96,7 @@ impl Postgres {
         let names = options.names()?;
         let sql = names.statements();
         let writes = Writes { sql, clock: options.clock };
-        let committers = Committers::new(&pool, &apart(&pool, LANES), &writes);
+        let committers = Committers::new(&pool, &apart(&pool, LANES), &writes, &options.on_commit);
         Ok(Self { pool, names: Arc::new(names), sql, writes, committers: Arc::new(committers) })
     }
 

@@ -7,8 +7,8 @@ use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 use workflow::seam::{
-    Beat, Census, FailedAttempt, Lease, PointRow, Position, ReachedPoint, Record, Status, StoredResponse,
-    Taken, Then,
+    Backlog, Beat, Census, FailedAttempt, Lease, PointRow, Position, ReachedPoint, Record, Status,
+    StoredResponse, Taken, Then,
 };
 use workflow::{STARTED, StoreError};
 
@@ -62,6 +62,7 @@ pub(crate) fn taken(row: &PgRow, reached: Option<&PgRow>) -> Result<Taken, Store
         data,
         request_params: get(row, "request_params")?,
         effect_seed: get(row, "effect_seed")?,
+        attempts: get(row, "attempts")?,
         step_attempts: get(row, "step_attempts")?,
         failures: 0,
         first_attempt_at: get(row, "first_attempt_at")?,
@@ -168,6 +169,15 @@ pub(crate) fn failure(row: &PgRow) -> Result<FailedAttempt, StoreError> {
         in_doubt: get(row, "in_doubt")?,
         failed_at: get(row, "failed_at")?,
         fence: get(row, "fence")?,
+    })
+}
+
+pub(crate) fn backlog(row: &PgRow) -> Result<Backlog, StoreError> {
+    let oldest = get::<Option<i64>>(row, "oldest")?;
+    Ok(Backlog {
+        oldest: oldest.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or(0))),
+        needs_attention: get(row, "needs_attention")?,
+        outbox: get(row, "outbox")?,
     })
 }
 

@@ -69,8 +69,8 @@ statements! {
             AND status IN ('running', 'waiting', 'undoing')
             AND (wake_at IS NULL OR wake_at <= t)
             AND (lease_expires_at IS NULL OR lease_expires_at <= t OR claim_id = $5)
-        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at, created_at,
-            last_run_at AS taken_at, response_code, response_headers, response_body";
+        RETURNING id, fence, recovery_point, request_params, effect_seed, attempts, step_attempts, first_attempt_at,
+            created_at, last_run_at AS taken_at, response_code, response_headers, response_body";
 
     /// The data to go on with. A statement of its own, after the row is ours: a subquery of `take` would read what was
     /// there before `take` waited for the row.
@@ -339,4 +339,13 @@ statements! {
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys
         WHERE finished_at IS NULL GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
+
+    /// Each by a partial index: neither a finished key nor a delivered job is read.
+    backlog = "
+        SELECT
+            (SELECT (extract(epoch FROM {now} - min(created_at)) * 1000000)::int8
+                FROM {prefix}idempotency_keys WHERE finished_at IS NULL) AS oldest,
+            (SELECT count(*) FROM {prefix}idempotency_keys
+                WHERE finished_at IS NULL AND status = 'needs_attention') AS needs_attention,
+            (SELECT count(*) FROM {prefix}staged_jobs WHERE delivered_at IS NULL) AS outbox";
 }

@@ -8,8 +8,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance, PointRow,
-    Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
+    Advance, Backlog, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance,
+    PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -219,6 +219,12 @@ impl Store for Postgres {
         let mut conn = self.conn().await?;
         let rows = sqlx::query(self.sql.census).fetch_all(&mut *conn).await;
         conn.answered(rows).map_err(harmless("counting keys"))?.iter().map(rows::census).collect()
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let mut conn = self.conn().await?;
+        let row = self.now(self.sql.backlog).fetch_one(&mut *conn).await;
+        rows::backlog(&conn.answered(row).map_err(harmless("counting keys"))?)
     }
 }
 

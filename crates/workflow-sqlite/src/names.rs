@@ -49,3 +49,25 @@ const NOW: &str = "(CAST(unixepoch('subsec') * 1000000 AS INTEGER) + $1)";
 
 /// The same in a trigger, which has no parameters: the offset comes with each row of the batch.
 const ROW_NOW: &str = "(CAST(unixepoch('subsec') * 1000000 AS INTEGER) + NEW.clock)";
+
+#[cfg(test)]
+mod tests {
+    use crate::Sqlite;
+
+    #[tokio::test]
+    async fn what_is_counted_for_the_gauges_is_read_by_the_partial_indexes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store =
+            Sqlite::open(&format!("sqlite://{}", dir.path().join("test.db").display())).await.unwrap();
+        for sql in [store.sql.census, store.sql.backlog] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.replace("$1", "0")));
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(explain).fetch_all(store.pool()).await.unwrap();
+            let reads = plan.iter().filter(|(.., line)| line.contains("workflow_"));
+            for (.., line) in reads.clone() {
+                assert!(line.contains("_unfinished") || line.contains("_undelivered"), "{line}");
+            }
+            assert!(reads.count() > 0, "{plan:?}");
+        }
+    }
+}

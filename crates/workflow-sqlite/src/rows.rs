@@ -7,8 +7,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 use workflow::seam::{
-    Census, FailedAttempt, Lease, PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Taken,
-    Then,
+    Backlog, Census, FailedAttempt, Lease, PointRow, Position, ReachedPoint, Record, Status, StoredResponse,
+    Taken, Then,
 };
 use workflow::{STARTED, StoreError};
 
@@ -59,6 +59,7 @@ pub(crate) fn taken(row: &SqliteRow, reached: Option<&SqliteRow>) -> Result<Take
         data,
         request_params: get(row, "request_params")?,
         effect_seed: get(row, "effect_seed")?,
+        attempts: get(row, "attempts")?,
         step_attempts: get(row, "step_attempts")?,
         failures: 0,
         first_attempt_at: time_of(row, "first_attempt_at")?,
@@ -160,6 +161,15 @@ pub(crate) fn failure(row: &SqliteRow) -> Result<FailedAttempt, StoreError> {
         in_doubt: get(row, "in_doubt")?,
         failed_at: time_of(row, "failed_at")?,
         fence: get(row, "fence")?,
+    })
+}
+
+pub(crate) fn backlog(row: &SqliteRow) -> Result<Backlog, StoreError> {
+    let oldest = get::<Option<i64>>(row, "oldest")?;
+    Ok(Backlog {
+        oldest: oldest.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or(0))),
+        needs_attention: get(row, "needs_attention")?,
+        outbox: get(row, "outbox")?,
     })
 }
 

@@ -81,8 +81,8 @@ statements! {
             AND status IN ('running', 'waiting', 'undoing')
             AND (wake_at IS NULL OR wake_at <= {now})
             AND (lease_expires_at IS NULL OR lease_expires_at <= {now} OR claim_id = $5)
-        RETURNING id, fence, recovery_point, request_params, effect_seed, step_attempts, first_attempt_at, created_at,
-            last_run_at AS taken_at, response_code, response_headers, response_body";
+        RETURNING id, fence, recovery_point, request_params, effect_seed, attempts, step_attempts, first_attempt_at,
+            created_at, last_run_at AS taken_at, response_code, response_headers, response_body";
 
     /// The data to go on with. A statement of its own, after the row is ours: a subquery of `take` would read what was
     /// there before `take` waited for the row.
@@ -283,6 +283,15 @@ statements! {
     census = "
         SELECT workflow, recovery_point, count(*) AS keys FROM {prefix}idempotency_keys
         WHERE finished_at IS NULL GROUP BY workflow, recovery_point ORDER BY workflow, recovery_point";
+
+    /// Each by a partial index: neither a finished key nor a delivered job is read.
+    backlog = "
+        SELECT
+            (SELECT {now} - min(created_at)
+                FROM {prefix}idempotency_keys WHERE finished_at IS NULL) AS oldest,
+            (SELECT count(*) FROM {prefix}idempotency_keys
+                WHERE finished_at IS NULL AND status = 'needs_attention') AS needs_attention,
+            (SELECT count(*) FROM {prefix}staged_jobs WHERE delivered_at IS NULL) AS outbox";
 }
 
 /// The end of every trigger. What the trigger's last statement has changed says whether the guards matched.

@@ -94,7 +94,7 @@ impl Sqlite {
         let writer = Arc::new(Semaphore::new(1));
         let sql = names.statements();
         let writes = Writes { sql, clock: options.clock };
-        let committer = Committer::new(Desk::new(&pool, &writer, &writes));
+        let committer = Committer::telling(Desk::new(&pool, &writer, &writes), options.on_commit);
         Ok(Self { pool, writer, names: Arc::new(names), sql, writes, committer })
     }
 

@@ -8,8 +8,8 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance, PointRow,
-    Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
+    Advance, Backlog, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance,
+    PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -208,6 +208,12 @@ impl Store for Sqlite {
         let rows =
             sqlx::query(self.sql.census).fetch_all(&self.pool).await.map_err(harmless("counting keys"))?;
         rows.iter().map(rows::census).collect()
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let row =
+            self.now(self.sql.backlog).fetch_one(&self.pool).await.map_err(harmless("counting keys"))?;
+        rows::backlog(&row)
     }
 }
 

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position,
-    ReachedPoint, Record, StoredResponse, Take, Taken, Then,
+    Advance, Backlog, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow,
+    Position, ReachedPoint, Record, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -292,5 +292,9 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn census(&self) -> Result<Vec<Census>, StoreError> {
         self.call("census", || self.store.census()).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.call("backlog", || self.store.backlog()).await
     }
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::StoreError;
+use crate::observer::Guarded;
 
 /// How many writes may be waiting or in a batch.
 pub const ROOM: usize = 1024;
@@ -80,11 +81,43 @@ pub trait Batch: Send + Sync + 'static {
     fn alone(&self, write: &Self::Write) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 }
 
+/// Who is told how many writes each commit carries: nobody, by default.
+///
+/// It is called inline and must not block. If it panics, that is caught and logged once.
+#[derive(Clone, Default)]
+pub struct OnCommit(Option<Arc<Guarded<Tell>>>);
+
+type Tell = dyn Fn(usize) + Send + Sync;
+
+impl OnCommit {
+    /// This function is told.
+    pub fn new(tell: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(Guarded::new(tell))))
+    }
+
+    /// A commit has carried these, but for those of which the database was too far away to hear.
+    fn carried<'a, T: 'a>(&self, answers: impl IntoIterator<Item = &'a Result<T, StoreError>>) {
+        let Some(told) = &self.0 else { return };
+        let away = |answer: &Result<T, StoreError>| answer.as_ref().is_err_and(StoreError::is_transient);
+        let writes = answers.into_iter().filter(|answer| !away(answer)).count();
+        if writes > 0 {
+            told.tell(|tell| tell(writes));
+        }
+    }
+}
+
+impl std::fmt::Debug for OnCommit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("OnCommit").field(&self.0.is_some()).finish()
+    }
+}
+
 /// Writes of many runs, each batch in one commit. Cheap to clone; clones share the queue.
 pub struct Committer<B: Batch>(Arc<Shared<B>>);
 
 struct Shared<B: Batch> {
     batch: B,
+    on_commit: OnCommit,
     queue: Mutex<Queue<B>>,
     room: Arc<Semaphore>,
 }
@@ -135,8 +168,13 @@ impl<B: Batch> std::fmt::Debug for Committer<B> {
 impl<B: Batch> Committer<B> {
     /// An idle committer.
     pub fn new(batch: B) -> Self {
+        Self::telling(batch, OnCommit::default())
+    }
+
+    /// An idle committer that tells of its commits.
+    pub fn telling(batch: B, on_commit: OnCommit) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), led: false, alone: false });
-        Self(Arc::new(Shared { batch, queue, room: Arc::new(Semaphore::new(ROOM)) }))
+        Self(Arc::new(Shared { batch, on_commit, queue, room: Arc::new(Semaphore::new(ROOM)) }))
     }
 
     /// Writes it with whatever else is waiting. Returns after the commit.
@@ -211,7 +249,7 @@ impl<B: Batch> Alone<B> {
         match together(&self.0, &writes).await {
             Ok(mut answers) => answers.pop().unwrap_or_else(|| Err(died())),
             Err(error) if is_final(&error) => Err(error),
-            Err(_) => self.0.batch.alone(&writes[0]).await,
+            Err(_) => apart(&self.0, &writes[0]).await,
         }
     }
 }
@@ -253,9 +291,18 @@ async fn together<B: Batch>(
     shared: &Shared<B>,
     writes: &[B::Write],
 ) -> Result<Vec<Result<B::Answer, StoreError>>, StoreError> {
-    tokio::time::timeout(LIMIT, shared.batch.together(writes)).await.unwrap_or_else(|elapsed| {
-        Err(StoreError::InDoubt { doing: "waiting for a group commit", source: elapsed.into() })
-    })
+    let answers =
+        tokio::time::timeout(LIMIT, shared.batch.together(writes)).await.unwrap_or_else(|elapsed| {
+            Err(StoreError::InDoubt { doing: "waiting for a group commit", source: elapsed.into() })
+        });
+    shared.on_commit.carried(answers.iter().flatten());
+    answers
+}
+
+async fn apart<B: Batch>(shared: &Shared<B>, write: &B::Write) -> Result<B::Answer, StoreError> {
+    let answer = shared.batch.alone(write).await;
+    shared.on_commit.carried([&answer]);
+    answer
 }
 
 async fn commit<B: Batch>(shared: &Arc<Shared<B>>, batch: Vec<Waiting<B>>) {
@@ -301,7 +348,7 @@ fn row_by_row<B: Batch>(
             tokio::select! {
                 biased;
                 () = answer.to.closed() => {}
-                result = shared.batch.alone(&write) => { let _ = answer.to.send(result); }
+                result = apart(&shared, &write) => { let _ = answer.to.send(result); }
             }
         });
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::Response;
+use crate::{Response, Verdict};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -139,6 +139,16 @@ impl Halt {
     /// What it means, taken out.
     pub fn into_meaning(self) -> Meaning {
         self.0
+    }
+
+    /// What does not say what it means, means what the judge says.
+    pub(crate) fn judged(self, judge: impl Fn(&BoxError) -> Verdict) -> Self {
+        let Meaning::Retry(error) = self.0 else { return self };
+        Self(match judge(&error) {
+            Verdict::Answer(response) => Meaning::Answer(response),
+            Verdict::InDoubt => Meaning::InDoubt(error),
+            Verdict::Retry => Meaning::Retry(error),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod failure;
 mod halt;
 mod key;
+mod observer;
 mod outbox;
 mod outcome;
 mod point;
@@ -33,6 +34,7 @@ pub use digest::{DIGEST_VERSION, Origin, RequestError, check_json};
 pub use error::{BuildError, Error};
 pub use halt::{BoxError, Halt, InDoubt, Meaning, OrAnswer, RetryAfter, Step};
 pub use key::{Key, KeyError, MAX_KEY_CHARS};
+pub use observer::{ClaimKind, Event, Observer, Refusal, RunEnd, StepEnd};
 pub use outbox::{Outbox, StagedJob};
 pub use outcome::{Outcome, Reached};
 pub use point::{FINISHED, RecoveryPoint, STARTED};
@@ -49,11 +51,11 @@ pub use workflow::{StepInfo, Workflow};
 /// What goes through the seam between the runner and a store: for those who write a store.
 pub mod seam {
     pub use crate::advance::{Advance, OwnedAdvance, StoredResponse, To};
-    pub use crate::committer::{Batch, Committer, LARGEST_BATCH, LARGEST_BYTES, ROOM};
+    pub use crate::committer::{Batch, Committer, LARGEST_BATCH, LARGEST_BYTES, OnCommit, ROOM};
     pub use crate::failure::{FailedAttempt, Failure, Then};
     pub use crate::record::{
-        Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Status, Take,
-        Taken,
+        Backlog, Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record,
+        Status, Take, Taken,
     };
 }
 

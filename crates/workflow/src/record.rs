@@ -128,6 +128,8 @@ pub struct Taken {
     pub request_params: Vec<u8>,
     /// What the effect keys are made from.
     pub effect_seed: Vec<u8>,
+    /// Claims since the last progress that did not end in a release, this one included: more than one if a run crashed.
+    pub attempts: i32,
     /// The next step's attempts, this one included.
     pub step_attempts: i32,
     /// How many of those attempts, this one aside, are known to have done nothing. Of the others nobody knows: their runs
@@ -288,6 +290,17 @@ impl Filter {
     pub fn page(&self) -> i64 {
         if self.limit == 0 { 100 } else { i64::from(self.limit) }
     }
+}
+
+/// What is not done yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// How long ago the oldest unfinished key was first claimed; `None` if there is none.
+    pub oldest: Option<Duration>,
+    /// How many keys are parked, for a person to decide.
+    pub needs_attention: i64,
+    /// How many staged jobs are not delivered.
+    pub outbox: i64,
 }
 
 /// How many unfinished keys stand at a point.

@@ -13,7 +13,8 @@ use crate::advance::{Advance, StoredResponse};
 use crate::failure::{FailedAttempt, Failure, Then};
 use crate::outbox::StagedJob;
 use crate::record::{
-    Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Take, Taken,
+    Backlog, Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record, Take,
+    Taken,
 };
 use crate::{BoxError, Key};
 
@@ -162,6 +163,9 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// How many unfinished keys stand where.
     fn census(&self) -> impl Future<Output = Result<Vec<Census>, StoreError>> + Send;
+
+    /// What is not done yet, as figures. What is done costs nothing here, however much there is of it.
+    fn backlog(&self) -> impl Future<Output = Result<Backlog, StoreError>> + Send;
 }
 
 /// What went wrong in a store, by what a caller can do about it.

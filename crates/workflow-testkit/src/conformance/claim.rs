@@ -3,7 +3,7 @@
 #![expect(missing_docs, reason = "a case's name is the sentence that would stand here")]
 
 use workflow::Store;
-use workflow::seam::{NewKey, Status, Take};
+use workflow::seam::{Lease, NewKey, Status, Take};
 
 use super::Factory;
 use super::fixture::*;
@@ -182,6 +182,25 @@ pub async fn who_resumes_without_a_request_takes_any_digest<F: Factory>(factory:
     let (new, _) = planted(&store, "k").await;
     factory.clock(&store).advance(LEASE);
     assert_eq!(taken(&store, Take { digest: None, ..take_of(&new) }).await.lease.fence, 2);
+}
+
+pub async fn who_takes_a_key_knows_how_many_claims_have_crashed<F: Factory>(factory: F) {
+    let store = factory.fresh().await;
+    let (new, lease) = planted(&store, "k").await;
+    store.release(lease, None).await.unwrap();
+    assert_eq!(taken(&store, take_of(&new)).await.attempts, 1, "it was given back");
+    for crashed in 1..=2 {
+        factory.clock(&store).advance(LEASE);
+        let take = take_of(&new);
+        assert_eq!(taken(&store, take).await.attempts, crashed + 1);
+        let again = taken(&store, take).await;
+        assert_eq!(again.attempts, crashed + 1, "a take whose reply was lost is no crash");
+    }
+    let at = row(&store, &new).await.created_at;
+    let last = Lease { id: new.id, fence: row(&store, &new).await.fence };
+    store.advance(last, first(b"", at)).await.unwrap();
+    store.release(last, None).await.unwrap();
+    assert_eq!(taken(&store, take_of(&new)).await.attempts, 1, "it has made progress since");
 }
 
 pub async fn claims_that_crash_are_counted_and_the_fence_only_grows<F: Factory>(factory: F) {

@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 use workflow::Store;
-use workflow::seam::{Census, Filter, Lease, NewKey, PointRow, Status};
+use workflow::seam::{Advance, Backlog, Census, Filter, Lease, NewKey, PointRow, Status, Then};
 
 use super::Factory;
 use super::fixture::*;
@@ -229,6 +229,33 @@ pub async fn the_census_counts_unfinished_keys_by_workflow_and_point<F: Factory>
         standing("refund", "started", 1),
     ];
     assert_eq!(census, expected);
+}
+
+pub async fn the_backlog_is_of_what_is_not_finished<F: Factory>(factory: F) {
+    let store = factory.fresh().await;
+    let none = Backlog { oldest: None, needs_attention: 0, outbox: 0 };
+    assert_eq!(store.backlog().await.unwrap(), none);
+    let (old, lease) = planted(&store, "old").await;
+    let at = row(&store, &old).await.created_at;
+    factory.clock(&store).advance(MINUTE);
+    let (parked, parking) = planted(&store, "parked").await;
+    store.fail(parking, failure(1), Then::Park).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    store.advance_in(&mut tx, lease, &[first(b"", at)], &[job("receipt"), job("label")]).await.unwrap();
+    store.commit(tx).await.unwrap();
+    let two = store.backlog().await.unwrap();
+    assert_eq!((two.needs_attention, two.outbox), (1, 2));
+    assert_apart(at, at + two.oldest.unwrap(), MINUTE);
+
+    // A finished key is as old, and is not looked at; its jobs are.
+    let response = response(b"done");
+    let done = Advance { prev: CREATED, seq: 2, ..finish(&response, at) };
+    store.advance(lease, done).await.unwrap();
+    let one = store.backlog().await.unwrap();
+    assert_eq!((one.needs_attention, one.outbox), (1, 2));
+    assert!(one.oldest.unwrap() < MINUTE, "{one:?}");
+    assert!(store.unpark(&key_of(&parked)).await.unwrap());
+    assert_eq!(store.backlog().await.unwrap().needs_attention, 0);
 }
 
 async fn listed(store: &impl Store, filter: &Filter) -> Vec<Uuid> {

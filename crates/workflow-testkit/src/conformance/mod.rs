@@ -74,6 +74,7 @@ macro_rules! conformance {
                 a_take_that_lists_no_point_takes_nothing,
                 who_resumes_without_a_request_takes_any_digest,
                 claims_that_crash_are_counted_and_the_fence_only_grows,
+                who_takes_a_key_knows_how_many_claims_have_crashed,
                 scopes_do_not_see_each_other,
                 where_the_scope_ends_counts,
                 letters_and_spaces_of_a_key_count,
@@ -204,6 +205,7 @@ macro_rules! conformance {
                 the_journal_tells_who_reached_which_point_when,
                 the_journal_is_of_the_rows_that_were_asked_for_in_order,
                 the_census_counts_unfinished_keys_by_workflow_and_point,
+                the_backlog_is_of_what_is_not_finished,
             }
             concurrency {
                 of_fifty_calls_at_one_key_one_runs,

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position,
-    ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then, To,
+    Advance, Backlog, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow,
+    Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then, To,
 };
 use workflow::{Key, StagedJob, StoreError};
 
@@ -251,6 +251,18 @@ impl Database {
             keys,
         });
         census.collect()
+    }
+
+    pub(super) fn backlog(&self, now: DateTime<Utc>) -> Backlog {
+        let unfinished = self.rows.values().filter(|row| row.status != Status::Finished);
+        let parked = unfinished.clone().filter(|row| row.status == Status::NeedsAttention).count();
+        let oldest = unfinished.map(|row| row.created_at).min();
+        Backlog {
+            oldest: oldest.map(|at| (now - at).to_std().unwrap_or_default()),
+            needs_attention: i64::try_from(parked).unwrap_or(i64::MAX),
+            // Nobody delivers here.
+            outbox: i64::try_from(self.jobs.len()).unwrap_or(i64::MAX),
+        }
     }
 
     fn row(&mut self, id: Uuid) -> Option<&mut Row> {

@@ -14,8 +14,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 use workflow::seam::{
-    Advance, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow, Position,
-    ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
+    Advance, Backlog, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, PointRow,
+    Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
 };
 use workflow::{Clock, Key, StagedJob, Store, StoreError};
 
@@ -225,5 +225,9 @@ impl Store for Memory {
 
     async fn census(&self) -> Result<Vec<Census>, StoreError> {
         Ok(self.committed().census())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        Ok(self.committed().backlog(self.now()))
     }
 }

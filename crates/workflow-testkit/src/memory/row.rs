@@ -97,6 +97,7 @@ impl Row {
             data: self.data.clone(),
             request_params: self.key.request_params.clone(),
             effect_seed: self.key.effect_seed.to_vec(),
+            attempts: self.attempts,
             step_attempts: self.step_attempts,
             failures: self.known_failures(),
             first_attempt_at: self.first_attempt_at.unwrap_or(self.last_run_at),

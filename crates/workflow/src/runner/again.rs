@@ -196,8 +196,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
                 Err(StoreError::LeaseLost) => self.held.signals().lose(),
                 Err(error) => return Err(error.into()),
             }
+            return Ok(self.lost());
         }
-        Ok(self.lost())
+        Ok(self.fenced())
     }
 
     /// The next attempt is counted.

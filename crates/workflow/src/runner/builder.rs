@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use crate::codec::{Codec, Plain};
 use crate::error::BuildError;
-use crate::{DefinitionError, RecoveryPoint, Store};
+use crate::{DefinitionError, Observer, RecoveryPoint, Store};
 
 use super::drive::Registered;
 use super::held::Registry;
+use super::watch::Watch;
 use super::{Defines, Inner, Runner, Settings, heartbeat};
 
 /// Long enough for a step of ten seconds and a pause of the process; a crashed runner's keys wait so long.
@@ -51,6 +52,7 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
             heartbeat: LEASE / 3,
             retention: RETENTION,
             patience: PATIENCE,
+            watch: Watch::default(),
         };
         Self {
             store,
@@ -118,6 +120,13 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
     /// if it is not given.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.settings.patience = patience;
+        self
+    }
+
+    /// Who is told what the runs do. Called several times, each observer is told, in this order. Without one, nothing
+    /// is measured.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.settings.watch.add(observer);
         self
     }
 

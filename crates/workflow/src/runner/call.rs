@@ -121,7 +121,9 @@ async fn finish<S: Store, A: Send + Sync + 'static>(
     accepted: oneshot::Sender<bool>,
 ) -> Result<Answered, Error> {
     // Boxed: the future of the whole run is moved into its task, and would be as large as that of the claim.
-    let claim = Box::pin(claim::claim(&inner, &workflow.known, ask)).await?;
+    let claim = Box::pin(claim::claim(&inner, &workflow.known, ask)).await;
+    inner.settings.watch.claim(workflow.known.workflow, &claim);
+    let claim = claim?;
     let _ = accepted.send(matches!(claim, Claim::Replay(_)));
     match claim {
         Claim::Replay(response) => Ok(Answered::by_replay(response)),
@@ -169,8 +171,9 @@ async fn stored<S: Store, A: Send + Sync + 'static>(
     let workflow = registered(inner, &record.workflow)?;
     let span = span(workflow.known.workflow, &key);
     let ask = Ask { key, request: None, origin: Origin::default() };
-    let claim = claim::claim(inner, &workflow.known, ask).instrument(span).await?;
-    Ok((workflow, claim))
+    let claim = claim::claim(inner, &workflow.known, ask).instrument(span).await;
+    inner.settings.watch.claim(workflow.known.workflow, &claim);
+    claim.map(|claim| (workflow, claim))
 }
 
 pub(super) fn registered<S: Store, A>(

@@ -12,7 +12,7 @@ use crate::advance::StoredResponse;
 use crate::digest::{self, DIGEST_VERSION, Origin};
 use crate::point::{FINISHED, STARTED};
 use crate::record::{Lease, NewKey, Record, Status, Take, Taken};
-use crate::{Error, Key, Response, Store};
+use crate::{ClaimKind, Error, Key, Response, Store};
 
 use super::Inner;
 use super::course::{Course, is_undone_from};
@@ -39,6 +39,7 @@ pub(super) enum Claim {
 /// A key that is ours: all that its run needs, opened.
 pub(super) struct Claimed {
     pub(super) key: Key,
+    pub(super) kind: ClaimKind,
     pub(super) held: Held,
     pub(super) recovery_point: String,
     pub(super) seq: i32,
@@ -196,6 +197,7 @@ fn fresh<S: Store, A>(
 ) -> Claimed {
     Claimed {
         key,
+        kind: ClaimKind::Fresh,
         held: inner.registry.hold(Lease { id: new.id, fence: 1 }, sent),
         recovery_point: STARTED.to_owned(),
         seq: 0,
@@ -230,6 +232,7 @@ async fn resumed<S: Store, A>(
         }
     };
     Ok(Claimed {
+        kind: ClaimKind::of(taken.lease.fence, taken.attempts),
         held,
         course: Course::of(&point, answer),
         recovery_point: point,

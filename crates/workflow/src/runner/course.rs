@@ -1,6 +1,6 @@
 //! Which way a key goes.
 
-use crate::Response;
+use crate::{Response, RunEnd};
 
 /// Which way a key goes.
 #[derive(Clone)]
@@ -21,6 +21,11 @@ impl Course {
             Some(answer) => Self::Cancelled(answer),
             None => Self::Forward,
         }
+    }
+
+    /// How the run of a key that goes this way ends, once its response is stored.
+    pub(super) fn end(&self) -> RunEnd {
+        if let Self::Undoing(_) = self { RunEnd::Undone } else { RunEnd::Finished }
     }
 
     pub(super) fn is_forward(&self) -> bool {

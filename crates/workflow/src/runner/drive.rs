@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::step::BoxFuture;
 use crate::workflow::{StepEntry, Table};
-use crate::{Error, RecoveryPoint, Store};
+use crate::{Error, RecoveryPoint, RunEnd, Store};
 
 use super::Inner;
 use super::answered::Answered;
 use super::claim::{Claimed, Known};
 use super::reach::{Reach, Stepped};
 use super::run::RunOf;
+use super::watch::Ending;
 
 /// A workflow of a runner: what its claims have to know, and what drives it.
 pub(crate) struct Registered<S: Store, A> {
@@ -68,11 +69,14 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
         claimed: Claimed,
     ) -> BoxFuture<'static, Result<Answered, Error>> {
         Box::pin(async move {
-            let mut run = RunOf::open(inner, self, claimed).await?;
+            let mut ending = Ending::of(&inner, self.name);
+            let run = RunOf::open(inner, self, claimed).await;
+            let mut run = run.map_err(|error| ending.failed(error))?;
             let skipped = run.done();
             loop {
-                for stepped in run.phase().await? {
+                for stepped in run.phase().await.map_err(|error| ending.failed(error))? {
                     if let Reach::Response(response) = stepped.reach {
+                        ending.tell(run.course.end());
                         return Ok(Answered::by_run(response, run.ran, skipped));
                     }
                 }
@@ -86,11 +90,17 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
         claimed: Claimed,
     ) -> BoxFuture<'static, Result<Stepped, Error>> {
         Box::pin(async move {
-            let mut run = RunOf::open(inner, self, claimed).await?;
-            let stepped = run.step().await?;
-            if let Reach::Point { .. } = stepped.reach {
-                run.give_back(None).await;
-            }
+            let mut ending = Ending::of(&inner, self.name);
+            let run = RunOf::open(inner, self, claimed).await;
+            let mut run = run.map_err(|error| ending.failed(error))?;
+            let stepped = run.step().await.map_err(|error| ending.failed(error))?;
+            ending.tell(match stepped.reach {
+                Reach::Point { .. } => {
+                    run.give_back(None).await;
+                    RunEnd::Stepped
+                }
+                Reach::Response(_) => run.course.end(),
+            });
             Ok(stepped)
         })
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::failure::FailedAttempt;
 use crate::record::{Filter, PointRow, Record, Status};
-use crate::seam::Census;
+use crate::seam::{Backlog, Census};
 use crate::{Error, FINISHED, Key, Response, Store, StoreError};
 
 use super::seal::Sealer;
@@ -109,6 +109,22 @@ impl<S: Store, A: Send + Sync + 'static> Runner<S, A> {
     /// [`Error::Store`].
     pub async fn unpark(&self, key: &Key) -> Result<bool, Error> {
         Ok(self.0.store.unpark(key).await?)
+    }
+
+    /// How many unfinished keys stand where, those of other workflows included.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn census(&self) -> Result<Vec<Census>, Error> {
+        Ok(self.0.store.census().await?)
+    }
+
+    /// What is not done yet, in the whole database.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn backlog(&self) -> Result<Backlog, Error> {
+        Ok(self.0.store.backlog().await?)
     }
 
     /// Which unfinished keys this build could not go on with: run it before a deploy. Empty is good.

@@ -3,6 +3,7 @@
 
 mod again;
 mod answered;
+mod attempt;
 mod builder;
 mod call;
 mod cancel;
@@ -21,6 +22,7 @@ mod run;
 mod seal;
 mod turn;
 mod undo;
+mod watch;
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -38,6 +40,7 @@ pub use reach::{Reach, Stepped};
 use crate::{Codec, Error, Key, RecoveryPoint, Store, Workflow};
 use drive::Registered;
 use held::Registry;
+use watch::Watch;
 
 /// What names a workflow at the call: the function that defines it.
 ///
@@ -86,6 +89,7 @@ struct Settings {
     heartbeat: Duration,
     retention: Duration,
     patience: Duration,
+    watch: Watch,
 }
 
 impl Settings {

@@ -38,7 +38,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         jobs: &[StagedJob],
     ) -> Result<Result<DateTime<Utc>, StoreError>, Error> {
         match self.commit(tx, walk, jobs).await {
-            Err(StoreError::LeaseLost) => Err(self.lost()),
+            Err(StoreError::LeaseLost) => Err(self.fenced()),
             Err(error @ StoreError::InDoubt { .. }) => {
                 let Some(last) = walk.last() else { return Ok(Err(error)) };
                 let status = if last.response().is_some() { Status::Finished } else { self.status() };
@@ -119,7 +119,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             let failed = match self.limit().once(advance).await {
                 Ok(at) => return Ok((at, sent)),
                 // Our own earlier statement may have come through after all.
-                Err(StoreError::LeaseLost) if in_doubt.is_none() => return Err(self.lost()),
+                Err(StoreError::LeaseLost) if in_doubt.is_none() => return Err(self.fenced()),
                 Err(error) => error,
             };
             if matches!(failed, StoreError::InDoubt { .. }) {
@@ -131,7 +131,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
                 return Ok((at, sent));
             }
             if matches!(failed, StoreError::LeaseLost) {
-                return Err(self.lost());
+                return Err(self.fenced());
             }
             backoff.after(failed).await?;
         }
@@ -147,13 +147,13 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     pub(super) async fn settle(&self, status: Status, point: &str) -> Result<Option<DateTime<Utc>>, Error> {
         let lease = self.held.lease();
         let found = self.limit().patiently(|| self.inner.store.settle(lease)).await?;
-        let Some(found) = found.filter(|found| found.fence == lease.fence) else { return Err(self.lost()) };
+        let Some(found) = found.filter(|found| found.fence == lease.fence) else { return Err(self.fenced()) };
         if found.status == status && found.recovery_point == point {
             return Ok(Some(found.first_attempt_at.unwrap_or(self.first_attempt_at)));
         }
         match found.status == self.status() && found.recovery_point == self.at {
             true => Ok(None),
-            false => Err(self.lost()),
+            false => Err(self.fenced()),
         }
     }
 

@@ -9,8 +9,6 @@
 
 use std::time::{Duration, Instant};
 
-use tracing::Instrument;
-
 use crate::advance::Advance;
 use crate::context::Atomic;
 use crate::outbox::{Outbox, StagedJob};
@@ -21,7 +19,7 @@ use crate::{Error, RecoveryPoint, Store, StoreError};
 
 use super::patience::{Backoff, Limit};
 use super::reach::Stepped;
-use super::run::{RunOf, in_time};
+use super::run::RunOf;
 use super::seal::Sealed;
 use super::turn::InHand;
 
@@ -113,8 +111,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let attempt = self.attempt(entry, attempts);
         let deadline = attempt.deadline;
         let context = Atomic::of(&mut **tx, &*self.inner.app, &self.key, &self.request, &outbox, attempt);
-        let reached =
-            in_time(false, deadline, run(context, data)).instrument(self.span(entry, attempts)).await?;
+        let step = run(context, data);
+        let reached = self.attempted(entry, false, attempts, deadline, step).await?;
         let sealed = self.seal(&reached).map_err(Stop::Unsealed)?;
         Ok(Leg { entry, reached, sealed, jobs: outbox.take(), attempts })
     }

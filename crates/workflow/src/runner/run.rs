@@ -5,19 +5,16 @@
 //! goes on from there. Without a reply: [`RunOf::settle`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-
-use chrono::{DateTime, Utc};
-use tracing::Instrument;
 
 use crate::context::{Atomic, Attempt, Foreign};
 use crate::outbox::Outbox;
 use crate::outcome::Reached;
 use crate::step::{AtomicRun, ForeignRun, Run, Stop};
 use crate::workflow::{StepEntry, Table};
-use crate::{
-    BoxError, Error, Halt, InDoubt, Key, Meaning, RecoveryPoint, Response, STARTED, Store, Verdict, digest,
-};
+use crate::{BoxError, Error, Event, Key, Meaning, RecoveryPoint, Response, STARTED, Store, digest};
+use chrono::{DateTime, Utc};
 
 use super::Inner;
 use super::again::Act;
@@ -56,6 +53,8 @@ pub(super) struct RunOf<S: Store, A, In> {
     pub(super) ran: Vec<&'static str>,
     /// Up to this point each step has a commit of its own: a phase has failed.
     pub(super) singly_to: i32,
+    /// The store has refused a write by its guard.
+    pub(super) fenced: AtomicBool,
 }
 
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
@@ -93,6 +92,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             in_hand: None,
             ran: Vec::new(),
             singly_to: 0,
+            fenced: AtomicBool::new(false),
         })
     }
 
@@ -132,7 +132,11 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         };
         let error = match self.retried(&table, stepped).await {
             Err(error @ Error::LeaseLost { .. }) if forward => match self.is_turned().await {
-                Ok(true) => return Ok(Vec::new()),
+                Ok(true) => {
+                    // It was the cancel that the guard has met.
+                    *self.fenced.get_mut() = false;
+                    return Ok(Vec::new());
+                }
                 Ok(false) => error,
                 Err(unknown) => unknown,
             },
@@ -140,7 +144,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             reached => return reached,
         };
         match &error {
-            Error::LeaseLost { .. } => tracing::warn!(point = %self.at, "lease lost"),
+            Error::LeaseLost { .. } => self.tell_lost(),
             // By the policy of its step the key was left already.
             Error::Step { .. } | Error::Waiting { .. } | Error::NeedsAttention { .. } => {}
             error => self.give_back(Some(error)).await,
@@ -226,8 +230,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             let attempt = self.attempt(entry, self.attempts);
             let deadline = attempt.deadline;
             let context = Atomic::of(&mut *tx, &*inner.app, &self.key, &self.request, &outbox, attempt);
-            let span = self.span(entry, self.attempts);
-            let reached = match in_time(false, deadline, run(context, &self.data)).instrument(span).await {
+            let step = run(context, &self.data);
+            let reached = match self.attempted(entry, false, self.attempts, deadline, step).await {
                 Ok(reached) => reached,
                 Err(stop) => {
                     self.rollback(tx).await;
@@ -274,7 +278,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let attempt = self.attempt(entry, self.attempts);
         let deadline = attempt.deadline;
         let context = Foreign::of(&*self.inner.app, &self.key, &self.request, attempt);
-        in_time(true, deadline, run(context, &self.data)).instrument(self.span(entry, self.attempts)).await
+        let step = run(context, &self.data);
+        self.attempted(entry, true, self.attempts, deadline, step).await
     }
 
     /// A step that reached nothing: its answer is final, or the key stays where it is.
@@ -298,13 +303,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             Stop::Halt(halt) => match halt.into_meaning() {
                 Meaning::Answer(response) => Ok(response),
                 Meaning::InDoubt(source) => Err(Error::Step { key, step, point, in_doubt: true, source }),
-                Meaning::Retry(source) => match entry.policy.judge.as_ref().map(|judge| judge(&source)) {
-                    Some(Verdict::Answer(response)) => Ok(response),
-                    verdict => {
-                        let in_doubt = matches!(verdict, Some(Verdict::InDoubt));
-                        Err(Error::Step { key, step, point, in_doubt, source })
-                    }
-                },
+                Meaning::Retry(source) => Err(Error::Step { key, step, point, in_doubt: false, source }),
             },
         }
     }
@@ -321,10 +320,6 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         }
     }
 
-    pub(super) fn span(&self, entry: &StepEntry<S::Conn, A, In>, attempt: i32) -> tracing::Span {
-        tracing::debug_span!("step", step = entry.name, from = entry.from, attempt)
-    }
-
     /// An attempt that does not begin any more.
     fn too_late(&self, entry: &StepEntry<S::Conn, A, In>) -> Error {
         let (key, point, source) = (self.key.clone(), self.at.clone(), TooLate.into());
@@ -334,29 +329,24 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     pub(super) fn lost(&self) -> Error {
         Error::LeaseLost { key: self.key.clone(), point: self.at.clone() }
     }
-}
 
-/// Runs a step up to its deadline; a panic in it is an error like any other. A foreign step that is cut off by either is
-/// in doubt.
-pub(super) async fn in_time(
-    foreign: bool,
-    deadline: Option<tokio::time::Instant>,
-    step: impl Future<Output = Result<Reached, Stop>>,
-) -> Result<Reached, Stop> {
-    // What was sent before that may arrive yet.
-    let cut_off =
-        |why: BoxError| Err(Stop::Halt(if foreign { InDoubt::new(why).into() } else { Halt::of(why) }));
-    let step = async { Panicked::catch_in(step).await.unwrap_or_else(|panicked| cut_off(panicked.into())) };
-    let Some(deadline) = deadline else { return step.await };
-    tokio::time::timeout_at(deadline, step).await.unwrap_or_else(|_| cut_off(TimedOut.into()))
+    /// The store says that the key is another's, or cancelled.
+    pub(super) fn fenced(&self) -> Error {
+        self.fenced.store(true, Ordering::Relaxed);
+        self.lost()
+    }
+
+    fn tell_lost(&mut self) {
+        tracing::warn!(point = %self.at, "lease lost");
+        let (watch, workflow) = (&self.inner.settings.watch, self.table.name);
+        if *self.fenced.get_mut() {
+            watch.tell(Event::Fenced { workflow });
+        }
+        watch.tell(Event::LeaseLost { workflow });
+    }
 }
 
 /// The time of a step or of its run was over before the attempt began.
 #[derive(Debug, thiserror::Error)]
 #[error("the time of the step, or of its run, is over")]
 struct TooLate;
-
-/// An attempt was given up at its deadline.
-#[derive(Debug, thiserror::Error)]
-#[error("the attempt took longer than it may")]
-struct TimedOut;

@@ -142,7 +142,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             let failed = match self.limit().once(turn).await {
                 Ok(at) => break (at, sent),
                 // Our own earlier statement may have come through after all.
-                Err(StoreError::LeaseLost) if !in_doubt => return Err(self.lost()),
+                Err(StoreError::LeaseLost) if !in_doubt => return Err(self.fenced()),
                 Err(error) => error,
             };
             in_doubt |= matches!(failed, StoreError::InDoubt { .. });
@@ -150,7 +150,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
                 break (at, sent);
             }
             if matches!(failed, StoreError::LeaseLost) {
-                return Err(self.lost());
+                return Err(self.fenced());
             }
             backoff.after(failed).await?;
         };

@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use tracing::Instrument;
 
 use crate::advance::{Advance, StoredResponse, To};
 use crate::context::{Atomic, Attempt, Foreign};
@@ -25,7 +24,7 @@ use super::course::is_undone_from;
 use super::patience::Backoff;
 use super::persist::described;
 use super::reach::{Reach, Stepped};
-use super::run::{RunOf, in_time};
+use super::run::RunOf;
 use super::seal::Sealer;
 
 /// A step whose undo has not succeeded yet.
@@ -135,7 +134,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let attempt = self.undo_attempt(due, self.attempts);
         let deadline = attempt.deadline;
         let context = Foreign::of(&*self.inner.app, &self.key, &self.request, attempt);
-        in_time(true, deadline, run(context, &due.data)).instrument(self.span(due.entry, self.attempts)).await
+        let undo = run(context, &due.data);
+        self.attempted(due.entry, true, self.attempts, deadline, undo).await
     }
 
     async fn undo_within(
@@ -150,7 +150,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let attempt = self.undo_attempt(due, attempts);
         let deadline = attempt.deadline;
         let context = Atomic::of(&mut **tx, &*self.inner.app, &self.key, &self.request, &outbox, attempt);
-        in_time(false, deadline, run(context, &due.data)).instrument(self.span(due.entry, attempts)).await?;
+        let undo = run(context, &due.data);
+        self.attempted(due.entry, false, attempts, deadline, undo).await?;
         Ok(outbox.take())
     }
 

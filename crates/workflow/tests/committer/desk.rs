@@ -6,7 +6,7 @@ use std::pin::Pin;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use workflow::StoreError;
-use workflow::seam::{Batch, Committer};
+use workflow::seam::{Batch, Committer, OnCommit};
 
 /// A key of so many thousands is a write of as many bytes.
 const LARGE: u32 = 1000;
@@ -164,8 +164,13 @@ pub(crate) fn opened() -> (Committer<Desk>, Clerk) {
 
 /// A committer that nobody has written to yet.
 pub(crate) fn free() -> (Committer<Desk>, Clerk) {
+    telling(OnCommit::default())
+}
+
+/// The same, and this is told of its commits.
+pub(crate) fn telling(on_commit: OnCommit) -> (Committer<Desk>, Clerk) {
     let (desk, clerk) = mpsc::unbounded_channel();
-    (Committer::new(Desk(desk)), Clerk(clerk))
+    (Committer::telling(Desk(desk), on_commit), Clerk(clerk))
 }
 
 fn alone_for_ever(mut alone: Write, mut clerk: Clerk) -> Clerk {

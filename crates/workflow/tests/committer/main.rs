@@ -12,3 +12,4 @@ mod desk;
 mod endings;
 mod room;
 mod rush;
+mod told;
