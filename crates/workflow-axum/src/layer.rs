@@ -30,9 +30,9 @@ type Keeps = Arc<dyn Fn(StatusCode) -> bool + Send + Sync>;
 /// A layer that makes plain handlers idempotent by the header `Idempotency-Key`: of all requests with one key the handler
 /// sees one, and the others get its response. `GET`, `HEAD`, `OPTIONS` and `TRACE` pass by.
 ///
-/// A handler is a foreign step: if the process dies in it, nobody knows what it has done, and the next request with the key
-/// calls it again. What must not happen twice then belongs into a workflow, or takes the [`EffectKey`] on, which the handler
-/// finds in the request's extensions.
+/// A handler is a foreign step: if the process dies in it, nobody knows what it has done, and the next request with
+/// the key calls it again. What must not happen twice then belongs into a workflow, or takes the [`EffectKey`] on,
+/// which the handler finds in the request's extensions.
 ///
 /// ```
 /// # use axum::{Router, http::{StatusCode, request::Parts}, routing::post};

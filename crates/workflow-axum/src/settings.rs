@@ -74,9 +74,9 @@ impl Settings {
         self
     }
 
-    /// How long a duplicate waits for the running one if its request does not say so by `Prefer: wait`: for clients that
-    /// know nothing of that, and give up after a few `409`s. Never longer than [`longest_wait`](Self::longest_wait). Not at
-    /// all if it is not given.
+    /// How long a duplicate waits for the running one if its request does not say so by `Prefer: wait`: for clients
+    /// that know nothing of that, and give up after a few `409`s. Never longer than
+    /// [`longest_wait`](Self::longest_wait). Not at all if it is not given.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;

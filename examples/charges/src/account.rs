@@ -15,7 +15,8 @@ use crate::refusal::Refusal;
 pub(crate) struct Account(pub(crate) String);
 
 impl Account {
-    /// Of the bearer of this request. Any secret key is an account: to know the real ones is not this example's subject.
+    /// Of the bearer of this request. Any secret key is an account: to know the real ones is not this example's
+    /// subject.
     pub(crate) fn of(request: &Parts) -> Result<Self, Refusal> {
         let sent = request.headers.get(AUTHORIZATION).and_then(|sent| sent.to_str().ok());
         let secret = sent.and_then(|sent| sent.strip_prefix("Bearer ")).map(str::trim);

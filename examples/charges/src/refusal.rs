@@ -58,8 +58,8 @@ impl Refusal {
         Self { code: Some("card_declined"), ..refusal }
     }
 
-    /// What the layer has to say. A reused key is a `400`, as with stripe: of a `422` its clients make a general error, and
-    /// a `409` they try again.
+    /// What the layer has to say. A reused key is a `400`, as with stripe: of a `422` its clients make a general
+    /// error, and a `409` they try again.
     pub(crate) fn of(problem: Problem) -> Self {
         let status = problem.kind.status();
         let (status, r#type, code) = match problem.kind {

@@ -21,8 +21,8 @@ use crate::charge::Charge;
 use crate::order::Order;
 use crate::refusal::Refusal;
 
-/// How long a duplicate waits for the first request. Stripe's clients read no `Retry-After`: after three `409`s in 2 to 3.5
-/// seconds they tell their caller that the charge has failed. They wait 80 seconds for an answer.
+/// How long a duplicate waits for the first request. Stripe's clients read no `Retry-After`: after three `409`s in 2
+/// to 3.5 seconds they tell their caller that the charge has failed. They wait 80 seconds for an answer.
 const WAIT: Duration = Duration::from_secs(30);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -63,8 +63,8 @@ fn layer(store: Sqlite, lease: Duration) -> Result<IdempotencyLayer<Sqlite>, Bui
     Ok(IdempotencyLayer::over(runner, scope)?.with(settings))
 }
 
-/// It may be called twice for one request, if the process died in the first call. What it does, it does under the effect
-/// key: that is the same.
+/// It may be called twice for one request, if the process died in the first call. What it does, it does under the
+/// effect key: that is the same.
 async fn charge(
     State(bank): State<Bank>,
     account: Account,
