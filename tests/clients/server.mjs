@@ -17,14 +17,23 @@ const PATIENCE = 30_000;
 export class Server {
   // Runs a program of the workspace, in a directory of its own, until the test ends.
   static async start(t, program, ...args) {
-    const server = new Server(program, await mkdtemp(join(tmpdir(), `${program}-`)));
-    t.after(() => server.end());
-    await server.up(...args);
-    return server;
+    const directory = await mkdtemp(join(tmpdir(), `${program}-`));
+    return new Server(program, directory).until(t, ...args);
+  }
+
+  // Another process with the same files.
+  async beside(t, ...args) {
+    return new Server(this.program, this.directory).until(t, ...args);
   }
 
   constructor(program, directory) {
     Object.assign(this, { program, directory, port: 0, child: null });
+  }
+
+  async until(t, ...args) {
+    t.after(() => this.end());
+    await this.up(...args);
+    return this;
   }
 
   async up(...args) {
@@ -47,13 +56,22 @@ export class Server {
     await this.gone;
   }
 
+  // Neither dead nor alive: it does nothing until it is thawed, and its connections stay open.
+  freeze() {
+    this.child.kill('SIGSTOP');
+  }
+
+  thaw() {
+    this.child.kill('SIGCONT');
+  }
+
   async restart(...args) {
     await this.kill();
     await this.up(...args);
   }
 
   async end() {
-    await this.kill();
+    if (this.child) await this.kill();
     await rm(this.directory, { recursive: true, force: true });
   }
 

@@ -100,6 +100,23 @@ describe('stripe for Node', { concurrency: 4 }, () => {
     }));
   });
 
+  test('a server that stands still is overtaken by another on the same file, and charges once', async (t) => {
+    const server = await start(t, '--delay-ms', '1000');
+    const other = await server.beside(t, ...QUICK);
+    const proxy = await Proxy.before(t, server);
+    const calling = client(proxy).charges.create(ORDER);
+    await server.counted(1);
+    server.freeze();
+    proxy.server = other;
+    proxy.cut();
+    const charge = await calling;
+    assert.equal(isReplay(charge), false, 'the other has called the handler again');
+    server.thaw();
+    const [key] = proxy.sent('idempotency-key');
+    assert.deepEqual(await client(server).charges.create(ORDER, { idempotencyKey: key }), charge);
+    assert.equal(await server.count(), 1);
+  });
+
   test("the caller's own key gives the same charge twice, also after a restart", async (t) => {
     const server = await start(t);
     const create = () => client(server).charges.create(ORDER, { idempotencyKey: 'order-1' });
