@@ -4,10 +4,16 @@
 #
 #   ./test.sh                   everything
 #   ./test.sh -p tests tidy     what is named so in one package
+#   ./test.sh --clients         instead of these: clients that others have published, against the examples' servers
 #
 # With DATABASE_URL set, that server is used, and nothing is installed but a C compiler.
 set -euo pipefail
 cd "$(dirname "$0")"
+source tests/needs.sh
+
+if [ "${1-}" = --clients ]; then
+    exec tests/clients/run "${@:2}"
+fi
 
 # The server is thrown away, so nothing of it has to reach the disk; many tests run at once, each with a pool.
 readonly SETTINGS=(fsync=off max_connections=300)
@@ -19,38 +25,6 @@ stop_server() {
 }
 trap 'stop_server; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-
-say() { printf '==> %s\n' "$*"; }
-
-fail() {
-    say "$@" >&2
-    exit 1
-}
-
-may_install() {
-    command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-install() {
-    say "installing $*"
-    as_root apt-get update -q &&
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "$@"
-}
-
-need_rust() {
-    command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
-    command -v cargo >/dev/null || fail "there is no cargo: install Rust with rustup, and open a new shell"
-}
-
-need_c_compiler() {
-    command -v cc >/dev/null && return
-    may_install && install build-essential ||
-        fail "there is no C compiler, which SQLite and TLS are built with: install build-essential"
-}
 
 have_postgres() {
     command -v pg_virtualenv >/dev/null && compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null

@@ -10,12 +10,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// All files below a folder, build artefacts left out; links are not followed.
+/// All files below a folder, what was built or installed left out; links are not followed.
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, kind) = (entry.path(), entry.file_type().unwrap());
         let name = entry.file_name();
-        if kind.is_dir() && name != "target" && name != ".git" {
+        let ours = !["target", "node_modules", ".git"].iter().any(|other| name == *other);
+        if kind.is_dir() && ours {
             files(&path, found);
         } else if kind.is_file() {
             found.push(path);

@@ -17,6 +17,7 @@ use tower::{Layer, Service};
 use workflow::{BuildError, Error, Key, Runner, RunnerBuilder, Store};
 
 use crate::body;
+use crate::effect::EffectKey;
 use crate::plain::{Live, Plain, plain};
 use crate::prefer::Prefer;
 use crate::run::{Came, origin};
@@ -29,8 +30,9 @@ type Keeps = Arc<dyn Fn(StatusCode) -> bool + Send + Sync>;
 /// A layer that makes plain handlers idempotent by the header `Idempotency-Key`: of all requests with one key the handler
 /// sees one, and the others get its response. `GET`, `HEAD`, `OPTIONS` and `TRACE` pass by.
 ///
-/// A handler is a foreign step: if the process dies in it, nobody knows what it has done, and the next request with the key
-/// calls it again. What must not happen twice then belongs into a workflow, or takes the key on.
+/// A handler is a foreign step: if the process dies in it, nobody knows what it has done, and the next request with
+/// the key calls it again. What must not happen twice then belongs into a workflow, or takes the [`EffectKey`] on,
+/// which the handler finds in the request's extensions.
 ///
 /// ```
 /// # use axum::{Router, http::{StatusCode, request::Parts}, routing::post};
@@ -198,7 +200,7 @@ where
 }
 
 impl<S: Store> IdempotencyLayer<S> {
-    async fn handled<I>(&self, key: &Key, parts: Parts, body: Body, mut inner: I) -> Response
+    async fn handled<I>(&self, key: &Key, mut parts: Parts, body: Body, mut inner: I) -> Response
     where
         I: Service<Request, Error = Infallible> + Send + 'static,
         I::Response: IntoResponse,
@@ -212,7 +214,8 @@ impl<S: Store> IdempotencyLayer<S> {
         let (prefer, keeps) = (Prefer::of(&parts.headers), self.keeps.clone());
         let live = self.idempotency.runner.app().clone();
         let settings = self.idempotency.settings.clone();
-        let place = live.place(key, &request, async move {
+        let place = live.place(key, &request, move |effect_key| async move {
+            parts.extensions.insert::<EffectKey>(effect_key);
             let answered = inner.call(Request::from_parts(parts, Body::from(bytes)));
             crate::plain::captured(answered.await.into_response(), &settings, &*keeps).await
         });

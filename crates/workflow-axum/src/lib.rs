@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+mod effect;
 mod keys;
 mod layer;
 mod plain;
@@ -14,6 +15,7 @@ mod settings;
 mod status;
 mod wait;
 
+pub use effect::EffectKey;
 pub use keys::{HEADER, KeyHeader, KeyHeaderError, parse};
 pub use layer::{IdempotencyLayer, IdempotencyService};
 pub use plain::{Live, Plain};

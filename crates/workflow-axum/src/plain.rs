@@ -15,6 +15,7 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use workflow::{Foreign, Halt, Key, RecoveryPoint, Step, Workflow};
 
+use crate::effect::EffectKey;
 use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
 
@@ -44,7 +45,7 @@ pub(crate) fn plain<C: Send + 'static>() -> Workflow<C, Live, Plain> {
 /// Calls the handler of a request that is at hand. Whoever resumes the key without one cannot.
 async fn handle(cx: Foreign<'_, Live, Plain>, request: Plain) -> Step<workflow::Response> {
     let Some(call) = cx.app.take(cx.key, &request) else { return Err(Halt::of(NoRequest)) };
-    let captured = call.await;
+    let captured = call(EffectKey(cx.effect_key())).await;
     if let Some(unstored) = captured.unstored {
         cx.app.leave(cx.key, &request, unstored);
     }
@@ -65,7 +66,7 @@ pub(crate) struct Captured {
     unstored: Option<Response>,
 }
 
-type Handler = Pin<Box<dyn Future<Output = Captured> + Send>>;
+type Handler = Box<dyn FnOnce(EffectKey) -> Pin<Box<dyn Future<Output = Captured> + Send>> + Send>;
 
 /// The requests that are at hand in this process.
 #[derive(Clone, Default)]
@@ -100,17 +101,17 @@ pub(crate) struct Place {
 
 impl Live {
     /// Puts a request where its run finds it.
-    pub(crate) fn place(
+    pub(crate) fn place<F: Future<Output = Captured> + Send + 'static>(
         &self,
         key: &Key,
         request: &Plain,
-        call: impl Future<Output = Captured> + Send + 'static,
+        call: impl FnOnce(EffectKey) -> F + Send + 'static,
     ) -> Place {
         let (of, number) = ((key.clone(), request.clone()), self.0.next.fetch_add(1, Ordering::Relaxed));
         let mut places = self.places();
         let calls = places.entry(of.clone()).or_default();
         calls.here += 1;
-        calls.waiting.insert(number, Box::pin(call));
+        calls.waiting.insert(number, Box::new(|effect_key| Box::pin(call(effect_key))));
         drop(places);
         Place { live: self.clone(), of, number }
     }

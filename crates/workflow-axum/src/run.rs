@@ -168,8 +168,8 @@ impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
         if let (true, Some(status_at)) = (prefer.respond_async, &self.settings.status_at) {
             return Ok(started(call()?, status_at).await);
         }
-        let until =
-            tokio::time::Instant::now() + prefer.wait.unwrap_or_default().min(self.settings.longest_wait);
+        let wait = prefer.wait.unwrap_or(self.settings.wait).min(self.settings.longest_wait);
+        let until = tokio::time::Instant::now() + wait;
         loop {
             let answered = tokio::time::timeout(self.settings.patience, call()?.run()).await;
             let left = until.saturating_duration_since(tokio::time::Instant::now());

@@ -18,6 +18,7 @@ pub struct Settings {
     pub(crate) body_limit: usize,
     pub(crate) response_limit: usize,
     pub(crate) patience: Duration,
+    pub(crate) wait: Duration,
     pub(crate) longest_wait: Duration,
     pub(crate) waiters: usize,
     pub(crate) headers: Vec<HeaderName>,
@@ -40,6 +41,7 @@ impl Default for Settings {
             body_limit: 1 << 20,
             response_limit: 1 << 20,
             patience: Duration::from_secs(30),
+            wait: Duration::ZERO,
             longest_wait: Duration::from_secs(30),
             waiters: 10_000,
             headers: vec![CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, LINK, ETAG],
@@ -69,6 +71,15 @@ impl Settings {
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// How long a duplicate waits for the running one if its request does not say so by `Prefer: wait`: for clients
+    /// that know nothing of that, and give up after a few `409`s. Never longer than
+    /// [`longest_wait`](Self::longest_wait). Not at all if it is not given.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
         self
     }
 

@@ -1,18 +1,19 @@
 //! The layer for plain handlers.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, StatusCode, request::Parts};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use workflow::Runner;
-use workflow_axum::{IdempotencyLayer, Live, Settings};
+use workflow_axum::{EffectKey, IdempotencyLayer, Live, Settings};
 
 use super::shop::{Got, LEASE, send};
 use crate::phases::everywhere;
@@ -21,6 +22,7 @@ use crate::phases::stage::{Noted, Stage};
 /// A bank whose handler answers as the body says.
 struct Bank {
     charges: AtomicUsize,
+    effect_keys: Mutex<Vec<EffectKey>>,
     arrived: Semaphore,
     gate: Semaphore,
 }
@@ -28,15 +30,25 @@ struct Bank {
 impl Bank {
     fn new() -> Arc<Self> {
         let (arrived, gate) = (Semaphore::new(0), Semaphore::new(0));
-        Arc::new(Self { charges: AtomicUsize::new(0), arrived, gate })
+        Arc::new(Self { charges: AtomicUsize::new(0), effect_keys: Mutex::default(), arrived, gate })
     }
 
     fn charges(&self) -> usize {
         self.charges.load(Ordering::SeqCst)
     }
+
+    /// Of all calls so far, in their order.
+    fn effect_keys(&self) -> Vec<EffectKey> {
+        self.effect_keys.lock().unwrap().clone()
+    }
 }
 
-async fn charge(State(bank): State<Arc<Bank>>, body: String) -> Response {
+async fn charge(
+    State(bank): State<Arc<Bank>>,
+    Extension(effect_key): Extension<EffectKey>,
+    body: String,
+) -> Response {
+    bank.effect_keys.lock().unwrap().push(effect_key);
     let charge = bank.charges.fetch_add(1, Ordering::SeqCst) + 1;
     let form = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     if form("hold").is_some_and(|until| until.parse::<usize>().unwrap() >= charge) {
@@ -202,6 +214,25 @@ async fn a_handler_whose_process_is_gone_is_called_again<S: Noted>(stage: Stage<
         "what it has answered nobody else will get"
     );
     assert_eq!(post_charge(&server, "k", "hold=1").await.body, got.body);
+    let keys = bank.effect_keys();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "both calls made one effect: {keys:?}");
+}
+
+/// What the handler makes durable under it, it makes once.
+async fn every_call_of_one_request_has_the_same_effect_key<S: Noted>(stage: Stage<S>) {
+    let bank = Bank::new();
+    let server = router(&bank, layer(&stage.store));
+    for (key, body) in [("a", "panic=1"), ("a", "panic=1"), ("b", "panic=1"), ("c", "amount=5")] {
+        post_charge(&server, key, body).await;
+    }
+    let mut elsewhere = request("a", "panic=1");
+    elsewhere.headers_mut().insert("authorization", HeaderValue::from_static("sk_2"));
+    send(&server, elsewhere).await;
+    let keys = bank.effect_keys();
+    assert_eq!(keys.len(), 5);
+    assert_eq!(keys[0], keys[1], "it was called again");
+    let distinct: HashSet<_> = keys[1..].iter().collect();
+    assert_eq!(distinct.len(), 4, "other keys and scopes make other effects: {keys:?}");
 }
 
 async fn what_changes_nothing_passes_by_and_what_does_needs_a_key<S: Noted>(stage: Stage<S>) {
@@ -245,6 +276,7 @@ everywhere!(
     a_response_that_is_too_large_goes_to_the_first_client_alone,
     a_handler_that_panics_is_called_again,
     a_handler_whose_process_is_gone_is_called_again,
+    every_call_of_one_request_has_the_same_effect_key,
     what_changes_nothing_passes_by_and_what_does_needs_a_key,
     fingerprint_errors_and_what_is_kept_may_be_ones_own,
 );

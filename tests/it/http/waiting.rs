@@ -58,6 +58,34 @@ async fn many_duplicates_wait_for_the_first_and_get_its_bytes<S: Noted>(stage: S
     assert_eq!(shop.runs(), 1);
 }
 
+async fn who_says_nothing_waits_as_long_as_the_service_says<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    shop.holds.store(1, Ordering::SeqCst);
+    let server = router(&shop, &stage.store, Settings::default().wait(Duration::from_secs(20)));
+    let first = tokio::spawn({
+        let server = server.clone();
+        async move { post_order(&server, "k", &order("o-1")).await }
+    });
+    shop.arrived().await;
+    let waiter = tokio::spawn({
+        let server = server.clone();
+        async move { post_order(&server, "k", &order("o-1")).await }
+    });
+    // Who does say is heard.
+    let unwilling = request("POST", "/orders", "k").header("prefer", "wait=0");
+    let told = send(&server, unwilling.body(order("o-1").into()).unwrap()).await;
+    assert_eq!(told.problem(), "in-progress");
+    assert!(!waiter.is_finished());
+    // Never longer than anybody may.
+    let settings = Settings::default().wait(Duration::from_secs(20)).longest_wait(Duration::ZERO);
+    let hasty = router(&shop, &stage.store, settings);
+    assert_eq!(post_order(&hasty, "k", &order("o-1")).await.problem(), "in-progress");
+    shop.open();
+    let (first, waiter) = (first.await.unwrap(), waiter.await.unwrap());
+    assert!(waiter.is_replayed() && waiter.stored() == first.stored(), "{waiter:?}");
+    assert_eq!(shop.runs(), 1);
+}
+
 async fn more_duplicates_than_there_are_places_are_told_at_once<S: Noted>(stage: Stage<S>) {
     let shop = Shop::new();
     shop.holds.store(1, Ordering::SeqCst);
@@ -125,6 +153,7 @@ async fn who_rather_hears_of_it_elsewhere_is_told_where<S: Noted>(stage: Stage<S
 everywhere!(
     a_duplicate_is_told_that_the_first_is_in_progress,
     many_duplicates_wait_for_the_first_and_get_its_bytes,
+    who_says_nothing_waits_as_long_as_the_service_says,
     more_duplicates_than_there_are_places_are_told_at_once,
     a_request_waits_for_its_own_run_only_so_long,
     who_rather_hears_of_it_elsewhere_is_told_where,
