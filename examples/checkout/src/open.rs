@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::Client;
 use sqlx::sqlite::SqliteConnectOptions;
 use workflow::Runner;
+use workflow_metrics::Metrics;
 use workflow_postgres::Postgres;
 use workflow_sqlite::Sqlite;
 
@@ -49,11 +50,13 @@ impl AnyStore {
 async fn sqlite(database: &Database) -> Result<Sqlite, Failure> {
     sqlite_file(&database.database_url)?;
     let options = workflow_sqlite::Options::default().pool_size(database.pool);
+    let options = options.on_commit(Metrics::new().on_commit());
     Ok(Sqlite::connect(&database.database_url, options).await?)
 }
 
 async fn postgres(database: &Database) -> Result<Postgres, Failure> {
     let options = workflow_postgres::Options::default().pool_size(database.pool);
+    let options = options.on_commit(Metrics::new().on_commit());
     Ok(Postgres::connect(&database.database_url, options).await?)
 }
 
@@ -161,7 +164,7 @@ fn own_name() -> String {
     format!("{host}:{}", std::process::id())
 }
 
-/// The runner of the workflow `checkout`.
+/// The runner of the workflow `checkout`. What it does is counted where a recorder of metrics is installed.
 ///
 /// # Errors
 /// [`Failure`] if the settings do not fit together.
@@ -173,6 +176,7 @@ pub fn runner<S: ShopStore>(
 ) -> Result<Runner<S, Shop>, Failure> {
     let runner = Runner::builder(store, shop)
         .with(checkout)
+        .observer(Metrics::new())
         .namespace(&running.namespace)
         .codec(keys.codec()?)
         .digest_secret(keys.digest_secret())

@@ -4,6 +4,7 @@ mod api;
 mod front;
 mod guard;
 mod health;
+mod metrics;
 mod openapi;
 mod page;
 mod server;

@@ -23,7 +23,7 @@ pub(super) async fn document() -> Json<Document> {
         title = "checkout",
         description = "A shop whose one workflow never charges twice and never loses a paid order."
     ),
-    paths(place, standing, alive, ready, openapi),
+    paths(place, standing, alive, ready, metrics, openapi),
     components(schemas(Order, Receipt, Problem, Standing, Health)),
     modifiers(&Bearer)
 )]
@@ -135,6 +135,12 @@ fn alive() {}
         (Health = "application/json"), (Problem = "application/problem+json"))),
 ))]
 fn ready() {}
+
+/// Metrics, as Prometheus reads them.
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, description = "All metrics.", body = String, content_type = "text/plain"),
+))]
+fn metrics() {}
 
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", responses(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::front::Front;
 use super::signals::Signals;
-use super::{api, guard, page};
+use super::{api, guard, metrics, page};
 use crate::failure::Failure;
 use crate::gateway::Slow;
 use crate::import::chain;
@@ -64,6 +65,9 @@ pub enum StartError {
         /// What it said last.
         source: Box<Failure>,
     },
+    /// There is a recorder of metrics in this process already.
+    #[error("the metrics cannot be recorded")]
+    Metrics(#[source] metrics_exporter_prometheus::BuildError),
     /// The server failed.
     #[error("the server stopped")]
     Stopped(#[source] std::io::Error),
@@ -108,14 +112,14 @@ pub async fn serve(serve: Serve, ready: impl FnOnce(SocketAddr)) -> Result<(), F
 
 /// The shop, as soon as its database is there.
 async fn opened(serve: &Serve) -> Result<Router, Failure> {
-    let store = when_there(serve).await?;
-    match store {
-        AnyStore::Sqlite(store) => shop(serve, store).await,
-        AnyStore::Postgres(store) => shop(serve, store).await,
+    let recorder = metrics::install().map_err(StartError::Metrics)?;
+    match when_there(serve).await? {
+        AnyStore::Sqlite(store) => shop(serve, store, recorder).await,
+        AnyStore::Postgres(store) => shop(serve, store, recorder).await,
     }
 }
 
-async fn shop<S: ShopStore>(serve: &Serve, store: S) -> Result<Router, Failure> {
+async fn shop<S: ShopStore>(serve: &Serve, store: S, recorder: PrometheusHandle) -> Result<Router, Failure> {
     let keys = open::secret_keys(&store, &serve.database, &serve.secret).await?;
     let mut shop = open::shop(&serve.database, &serve.calls, serve.running.stock)?;
     let delay = serve.serving.gateway_delay();
@@ -128,7 +132,7 @@ async fn shop<S: ShopStore>(serve: &Serve, store: S) -> Result<Router, Failure> 
     };
     let runner = open::runner(store, &keys, &serve.running, shop)?;
     let page = page::routes(&runner, ledger, serve.serving.crash_button);
-    Ok(guard::guarded(api::routes(&runner, &serve.serving).merge(page)))
+    Ok(guard::guarded(api::routes(&runner, &serve.serving, recorder).merge(page)))
 }
 
 /// Opens the store; one that is away is waited for.

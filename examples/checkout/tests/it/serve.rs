@@ -288,7 +288,7 @@ async fn every_route_of_the_document_is_served_and_no_card_is_in_the_log() {
     let server = Server::start_with(&place, "127.0.0.1:0", &more).opened().await;
     let document: Value = server.get("/openapi.json").send().await.unwrap().json().await.unwrap();
     let paths = document["paths"].as_object().unwrap();
-    assert!(paths.len() >= 5, "{paths:?}");
+    assert!(paths.len() >= 6, "{paths:?}");
     for (path, methods) in paths {
         for method in methods.as_object().unwrap().keys() {
             let request = if method == "get" { server.get(path) } else { server.post(path) };
@@ -317,4 +317,46 @@ async fn a_body_that_is_too_long_is_refused_before_it_is_sent() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_tell_what_has_happened_and_never_to_whom() {
+    let (place, gateway) = (Place::sqlite(), Stub::start(Trouble::Lingers).await);
+    let more = ["--gateway-url", &gateway.url];
+    let server = Server::start_with(&place, "127.0.0.1:0", &more).opened().await;
+    let first = tokio::spawn(server.checkout("acme", "secret-key", &order("o-1")).send());
+    gateway.lingering().await;
+    let metrics = async || server.get("/metrics").send().await.unwrap().text().await.unwrap();
+    let during = metrics().await;
+    let unfinished = |text: &str, number: u32| {
+        let line = "workflow_unfinished{workflow=\"checkout\",recovery_point=\"stock_reserved\"}";
+        text.lines().any(|found| found == format!("{line} {number}"))
+    };
+    assert!(unfinished(&during, 1), "{during}");
+    assert_eq!(server.checkout("acme", "secret-key", &order("o-1")).send().await.unwrap().status(), 409);
+    assert_eq!(server.checkout("acme", "secret-key", &order("o-2")).send().await.unwrap().status(), 422);
+    gateway.let_through().await;
+    assert_eq!(first.await.unwrap().unwrap().status(), 201);
+    assert_eq!(server.checkout("acme", "secret-key", &order("o-1")).send().await.unwrap().status(), 201);
+    let after = metrics().await;
+    assert!(unfinished(&after, 0), "{after}");
+    for line in [
+        "workflow_runs_total{workflow=\"checkout\",outcome=\"finished\"} 1",
+        "workflow_steps_total{workflow=\"checkout\",step=\"capture_payment\",outcome=\"reached\"} 1",
+        "workflow_replays_total 1",
+        "workflow_conflicts_total 1",
+        "workflow_mismatches_total 1",
+        "workflow_takeovers_total 0",
+        "workflow_outbox_pending 1",
+        "workflow_needs_attention 0",
+        "workflow_run_seconds_count{workflow=\"checkout\"} 1",
+    ] {
+        assert!(after.lines().any(|found| found == line), "{line} is not in {after}");
+    }
+    for name in
+        ["workflow_step_seconds_bucket", "workflow_commit_batch_size_bucket", "workflow_leases_lost_total"]
+    {
+        assert!(after.contains(name), "{name} is not in {after}");
+    }
+    assert!(!after.contains("acme") && !after.contains("secret-key"), "{after}");
 }

@@ -38,7 +38,7 @@ pub(super) fn page<C, A, In>(workflow: &Workflow<C, A, In>, crash_button: bool) 
             footer {
                 p {
                     "The same for programs: " a href="/openapi.json" { "openapi.json" } ", "
-                    a href="/readyz" { "readyz" } "."
+                    a href="/metrics" { "metrics" } ", " a href="/readyz" { "readyz" } "."
                 }
             }
             script src="/shop.js" type="module" {}
