@@ -13,8 +13,8 @@ const ARGS = [
 ];
 
 // A page, until the test ends.
-export async function page(t) {
+export async function page(t, options) {
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGS });
   t.after(() => browser.close());
-  return browser.newPage();
+  return browser.newPage(options);
 }
