@@ -20,9 +20,11 @@ PATIENCE = 30.0
 class Server:
     """Runs a program of the workspace, in a directory of its own, until the test ends."""
 
-    def __init__(self, test, program, *args):
+    def __init__(self, test, program, *args, log=None):
         self.program = program
         self.port = 0
+        # Its standard error goes into this file of its directory.
+        self.log = log
         self.directory = tempfile.mkdtemp(prefix=f"{program}-")
         test.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.up(*args)
@@ -30,7 +32,10 @@ class Server:
 
     def up(self, *args):
         command = [PROGRAMS / self.program, *args, "--listen", f"127.0.0.1:{self.port}"]
-        self.child = subprocess.Popen(command, cwd=self.directory, stdout=subprocess.PIPE, text=True)
+        errors = open(Path(self.directory) / self.log, "ab") if self.log else None
+        self.child = subprocess.Popen(command, cwd=self.directory, stdout=subprocess.PIPE, stderr=errors, text=True)
+        if errors:
+            errors.close()
         for line in self.child.stdout:
             if found := re.fullmatch(r"listening on (http://\S+:(\d+))\n", line):
                 self.address, self.port = found[1], int(found[2])

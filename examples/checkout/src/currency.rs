@@ -1,5 +1,7 @@
 //! The codes of ISO 4217.
 
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
 /// Every code of list one, funds, metals and test codes included, in order.
 const CODES: &str = "\
     AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE \
@@ -13,6 +15,12 @@ const CODES: &str = "\
 /// Whether this is a code, in capitals.
 pub(crate) fn is_code(text: &str) -> bool {
     text.len() == 3 && CODES.split(' ').any(|code| code == text)
+}
+
+/// All of them, for the document that describes the routes.
+pub(crate) fn schema() -> utoipa::openapi::Object {
+    let codes = CODES.split(' ').map(str::to_owned);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)).examples(["USD"]).build()
 }
 
 #[cfg(test)]
