@@ -117,6 +117,20 @@ describe('stripe for Node', { concurrency: 4 }, () => {
     assert.equal(await server.count(), 1);
   });
 
+  test('who waits at a server that is overtaken gets the charge of the other', async (t) => {
+    const server = await start(t, '--delay-ms', '1000');
+    const other = await server.beside(t, ...QUICK);
+    const create = (at) => client(at, { maxNetworkRetries: 0 }).charges.create(ORDER, { idempotencyKey: 'order-1' });
+    const waiting = create(server);
+    await server.counted(1);
+    server.freeze();
+    const charge = await create(other);
+    server.thaw();
+    assert.deepEqual(await waiting, charge);
+    assert.ok(isReplay(await waiting));
+    assert.equal(await server.count(), 1);
+  });
+
   test("the caller's own key gives the same charge twice, also after a restart", async (t) => {
     const server = await start(t);
     const create = () => client(server).charges.create(ORDER, { idempotencyKey: 'order-1' });

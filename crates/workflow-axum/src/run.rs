@@ -173,7 +173,8 @@ impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
         loop {
             let answered = tokio::time::timeout(self.settings.patience, call()?.run()).await;
             let left = until.saturating_duration_since(tokio::time::Instant::now());
-            if let Ok(Err(Error::InProgress { .. })) = &answered
+            // Somebody else has the key, from the beginning or by now.
+            if let Ok(Err(Error::InProgress { .. } | Error::LeaseLost { .. })) = &answered
                 && self.waiting.until_free(&self.runner, key, left).await
             {
                 continue;

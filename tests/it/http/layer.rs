@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -218,6 +219,23 @@ async fn a_handler_whose_process_is_gone_is_called_again<S: Noted>(stage: Stage<
     assert!(keys.len() == 2 && keys[0] == keys[1], "both calls made one effect: {keys:?}");
 }
 
+/// It is a duplicate of the other's run by then.
+async fn who_was_overtaken_may_wait_for_the_other<S: Noted>(stage: Stage<S>) {
+    let bank = Bank::new();
+    let frozen = tokio::spawn({
+        let settings = Settings::default().wait(Duration::from_secs(20));
+        let server = router(&bank, layer(&S::again(&stage).await).with(settings));
+        async move { post_charge(&server, "k", "hold=1").await }
+    });
+    bank.arrived.acquire().await.unwrap().forget();
+    stage.clock.advance(LEASE);
+    let got = post_charge(&router(&bank, layer(&stage.store)), "k", "hold=1").await;
+    bank.gate.add_permits(1);
+    let late = frozen.await.unwrap();
+    assert!(late.is_replayed() && late.body == got.body, "{late:?}");
+    assert_eq!(bank.charges(), 2);
+}
+
 /// What the handler makes durable under it, it makes once.
 async fn every_call_of_one_request_has_the_same_effect_key<S: Noted>(stage: Stage<S>) {
     let bank = Bank::new();
@@ -276,6 +294,7 @@ everywhere!(
     a_response_that_is_too_large_goes_to_the_first_client_alone,
     a_handler_that_panics_is_called_again,
     a_handler_whose_process_is_gone_is_called_again,
+    who_was_overtaken_may_wait_for_the_other,
     every_call_of_one_request_has_the_same_effect_key,
     what_changes_nothing_passes_by_and_what_does_needs_a_key,
     fingerprint_errors_and_what_is_kept_may_be_ones_own,
