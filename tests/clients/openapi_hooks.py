@@ -1,4 +1,4 @@
-"""What the document cannot say of a valid order: the last digit of a card, and that a key is drawn anew each time."""
+"""What the document cannot say of a good order: the last digit of a card, and that orders and keys are new each time."""
 
 import re
 import uuid
@@ -16,9 +16,13 @@ def luhn_digit(digits):
 
 @schemathesis.hook
 def map_body(context, body):
-    card = body.get("card") if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        return body
+    card, order_id = body.get("card"), body.get("order_id")
     if isinstance(card, str) and CARD.fullmatch(card):
-        return {**body, "card": card[:-1] + luhn_digit(card[:-1])}
+        body = {**body, "card": card[:-1] + luhn_digit(card[:-1])}
+    if isinstance(order_id, str) and 0 < len(order_id) <= 60:
+        body = {**body, "order_id": f"{uuid.uuid4()} {order_id}"}
     return body
 
 
