@@ -62,7 +62,6 @@ async fn a_zombie_that_would_record_a_failure_is_fenced<S: Noted>(stage: Stage<S
     assert_eq!(log.take()[2..], ["charge failed", "fenced", "lease lost", "ended lease_lost"]);
 }
 
-/// A run that gave the key back has not crashed; one before it that did is told until there is progress.
 async fn what_was_given_back_is_no_takeover<S: Noted>(stage: Stage<S>) {
     let (log, key, shop) = (Log::default(), key(), Shop::told(&[Act::Busy, Act::Busy]));
     let runner = shop.runner(&stage.store, &log);
