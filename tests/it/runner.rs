@@ -11,7 +11,7 @@ use workflow::seam::{Filter, Status};
 use workflow::{
     Atomic, Error, Foreign, Key, Origin, Reach, RecoveryPoint, Response, Runner, Step, Stranded, Workflow,
 };
-use workflow_testkit::{Memory, MemoryConn};
+use workflow_testkit::{Faulty, Memory, MemoryConn};
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Cart {
@@ -125,6 +125,23 @@ async fn an_answer_says_how_it_came_about() {
     assert_eq!(replayed.response(), resumed.response());
     assert_eq!(replayed.header("location"), Some("/orders/7"));
     assert_eq!(store.get("reserved"), Some(json!(1)));
+}
+
+/// What this runner has met is looked for first: one indexed read. Another runner's insert meets the row before.
+#[tokio::test]
+async fn a_replay_asks_the_store_once() {
+    let (store, shop) = (Faulty::new(Memory::new(), []), Shop::failing(0));
+    let asked = async |runner: &Runner<Faulty<Memory>, Shop>| {
+        let before = store.calls().len();
+        runner.run(buy, key(), CART).await.unwrap();
+        store.calls()[before..].to_vec()
+    };
+    let runner = || Runner::builder(store.clone(), shop.clone()).with(buy).build().unwrap();
+    let (first, other) = (runner(), runner());
+    assert_eq!(asked(&first).await.first(), Some(&"insert"), "a new key is not looked for");
+    assert_eq!(asked(&first).await, ["find"]);
+    assert_eq!(asked(&other).await, ["insert", "find"]);
+    assert_eq!(asked(&other).await, ["find"]);
 }
 
 #[tokio::test]

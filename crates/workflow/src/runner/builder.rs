@@ -12,6 +12,7 @@ use crate::{DefinitionError, Observer, RecoveryPoint, Store};
 
 use super::drive::Registered;
 use super::held::Registry;
+use super::met::Met;
 use super::watch::Watch;
 use super::{Defines, Inner, Runner, Settings, heartbeat};
 
@@ -153,6 +154,7 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
             by_type: self.by_type,
             settings: self.settings,
             registry,
+            met: Met::new(),
         })))
     }
 }

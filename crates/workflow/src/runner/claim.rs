@@ -1,6 +1,5 @@
 //! The claim: by insert, else by compare-and-set. The look between the two decides nothing but what to answer where
-//! there
-//! is nothing to claim: a finished key costs no second write, and a row that only looked free is still guarded.
+//! there is nothing to claim: a finished key costs no second write, and a row that only looked free is still guarded.
 
 use std::any::TypeId;
 use std::time::{Duration, Instant};
@@ -109,9 +108,13 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
         points: &known.points,
         lease: inner.settings.lease,
     };
-    for _ in 0..TRIES {
+    // What was met is looked for first: if it is finished, that is all.
+    let first = usize::from(new.as_ref().is_some_and(|new| inner.met.again(&new.effect_seed)));
+    for number in 0..TRIES {
         let (mut sent, mut inserts) = (Instant::now(), 0);
-        if let (Some(new), Some(request)) = (&new, &request) {
+        if let (Some(new), Some(request)) = (&new, &request)
+            && number >= first
+        {
             let insert = || {
                 (sent, inserts) = (Instant::now(), inserts + 1);
                 inner.store.insert(new)

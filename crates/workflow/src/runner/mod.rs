@@ -13,6 +13,7 @@ mod drive;
 mod heartbeat;
 mod held;
 mod inspect;
+mod met;
 mod panicked;
 mod patience;
 mod persist;
@@ -40,6 +41,7 @@ pub use reach::{Reach, Stepped};
 use crate::{Codec, Error, Key, RecoveryPoint, Store, Workflow};
 use drive::Registered;
 use held::Registry;
+use met::Met;
 use watch::Watch;
 
 /// What names a workflow at the call: the function that defines it.
@@ -75,6 +77,7 @@ pub(crate) struct Inner<S: Store, A> {
     by_type: HashMap<TypeId, &'static str>,
     settings: Settings,
     registry: Arc<Registry>,
+    met: Met,
 }
 
 /// The shortest limit of one call of the store.
