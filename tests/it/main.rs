@@ -28,6 +28,7 @@ mod random;
 mod refused;
 mod retry;
 mod runner;
+mod shutdown;
 mod stuck_connection;
 mod tidy;
 mod undo;

@@ -120,8 +120,8 @@ pub enum Error {
     /// run out.
     #[error("the run panicked: {0}")]
     Panicked(String),
-    /// The run's task was ended from outside: the runtime is shutting down. The key is resumed by whoever claims
-    /// it next.
+    /// The runtime or the runner is shutting down ([`Runner::shutdown`](crate::Runner::shutdown)). The key is resumed by
+    /// whoever claims it next.
     #[error("the run was interrupted")]
     Interrupted,
 }

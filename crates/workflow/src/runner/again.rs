@@ -67,15 +67,21 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             Next::After(pause) => {
                 tracing::warn!(step = act.name, attempt = self.attempts, error = why, ?pause, "tried again");
                 self.pause(pause).await;
+                // Nobody waits in a process that ends.
+                if self.goes_on().is_err() {
+                    return self.put_off(failure, pause).await;
+                }
                 self.fail(failure, self.next_attempt()).await?;
                 Ok(Vec::new())
             }
-            Next::Later(pause) => {
-                self.leave(failure, Then::Later(pause)).await?;
-                Err(Error::Waiting { key: self.key.clone(), retry_after: pause })
-            }
+            Next::Later(pause) => self.put_off(failure, pause).await,
             Next::Exhausted => self.exhausted(act, failure, source).await,
         }
+    }
+
+    async fn put_off(&mut self, failure: Failure<'_>, pause: Duration) -> Result<Vec<Stepped>, Error> {
+        self.leave(failure, Then::Later(pause)).await?;
+        Err(Error::Waiting { key: self.key.clone(), retry_after: pause })
     }
 
     /// What nobody knows to have happened ends in nothing but what it comes to.
@@ -141,14 +147,13 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         Then::Again(self.inner.settings.lease)
     }
 
-    /// Waits for the next attempt. Forward, a cancel is not waited for.
+    /// Waits for the next attempt. Forward, a cancel is not waited for; and a process that ends waits for nothing.
     async fn pause(&self, pause: Duration) {
-        let cancelled = &self.held.signals().cancelled;
-        match self.course {
-            Course::Forward => {
-                let _ = tokio::time::timeout(pause, cancelled.token().cancelled()).await;
-            }
-            _ => tokio::time::sleep(pause).await,
+        let (cancelled, stopping) = (&self.held.signals().cancelled, self.inner.registry.stopping());
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stopping.token().cancelled() => {}
+            () = cancelled.token().cancelled(), if self.course.is_forward() => {}
         }
     }
 

@@ -93,6 +93,7 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
     ask: Ask,
 ) -> Result<Claim, Error> {
     let Ask { key, request, origin } = ask;
+    let _claiming = inner.registry.claiming();
     let limit = limit(inner);
     let claim_id = Uuid::new_v4();
     let new = match &request {
@@ -112,8 +113,10 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
     let first = usize::from(new.as_ref().is_some_and(|new| inner.met.again(&new.effect_seed)));
     for number in 0..TRIES {
         let (mut sent, mut inserts) = (Instant::now(), 0);
+        let stopping = inner.registry.stopping().is_raised();
         if let (Some(new), Some(request)) = (&new, &request)
             && number >= first
+            && !stopping
         {
             let insert = || {
                 (sent, inserts) = (Instant::now(), inserts + 1);
@@ -134,6 +137,7 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
         if inserts < 2 {
             match limit.patiently(|| inner.store.find(&key)).await? {
                 None if request.is_none() => return Err(Error::UnknownKey { key }),
+                None if stopping => return Err(Error::Interrupted),
                 None => continue,
                 Some(record) => {
                     if let Some(response) = verdict(inner, known, &key, take.digest, record)? {
@@ -141,6 +145,9 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
                     }
                 }
             }
+        }
+        if stopping {
+            return Err(Error::Interrupted);
         }
         let retake = || {
             sent = Instant::now();

@@ -4,7 +4,7 @@
 //! lease to be over stops before it calls the outside world once more.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::record::{Beat, Lease};
-use crate::signal::Signals;
+use crate::signal::{Signal, Signals};
 
 /// All leases of one runner.
 pub(super) struct Registry {
@@ -20,6 +20,12 @@ pub(super) struct Registry {
     held: Mutex<HashMap<Lease, Arc<State>>>,
     closed: AtomicBool,
     wake: Notify,
+    /// No run begins another step.
+    stopping: Signal,
+    /// How many claims are on their way: one that succeeds has a lease before it is none any more.
+    claims: AtomicUsize,
+    /// A lease was dropped, or a claim has ended.
+    dropped: Notify,
 }
 
 struct State {
@@ -37,7 +43,15 @@ pub(super) struct Held {
 
 impl Registry {
     pub(super) fn new(ttl: Duration) -> Self {
-        Self { ttl, held: Mutex::default(), closed: AtomicBool::new(false), wake: Notify::new() }
+        Self {
+            ttl,
+            held: Mutex::default(),
+            closed: AtomicBool::new(false),
+            wake: Notify::new(),
+            stopping: Signal::default(),
+            claims: AtomicUsize::new(0),
+            dropped: Notify::new(),
+        }
     }
 
     /// Takes up a lease that was claimed by a statement sent at `sent`.
@@ -78,6 +92,35 @@ impl Registry {
         }
     }
 
+    /// No run begins another step from now on.
+    pub(super) fn stop(&self) {
+        self.stopping.raise();
+    }
+
+    pub(super) fn stopping(&self) -> &Signal {
+        &self.stopping
+    }
+
+    /// A claim is on its way, until what is returned is dropped.
+    pub(super) fn claiming(&self) -> Claiming<'_> {
+        self.claims.fetch_add(1, Ordering::SeqCst);
+        Claiming(self)
+    }
+
+    /// Returns when no run has a lease, and none is about to.
+    pub(super) async fn idle(&self) {
+        loop {
+            let mut dropped = std::pin::pin!(self.dropped.notified());
+            // Before the look, or a drop between the look and the wait would be missed.
+            dropped.as_mut().enable();
+            // The claims first: what they have got is among the leases then.
+            if self.claims.load(Ordering::SeqCst) == 0 && lock(&self.held).is_empty() {
+                return;
+            }
+            dropped.await;
+        }
+    }
+
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.wake.notify_one();
@@ -92,6 +135,16 @@ impl Registry {
         while !self.is_closed() {
             self.wake.notified().await;
         }
+    }
+}
+
+/// A claim that is on its way.
+pub(super) struct Claiming<'r>(&'r Registry);
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        self.0.claims.fetch_sub(1, Ordering::SeqCst);
+        self.0.dropped.notify_waiters();
     }
 }
 
@@ -130,6 +183,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         lock(&self.registry.held).remove(&self.lease);
+        self.registry.dropped.notify_waiters();
     }
 }
 

@@ -21,6 +21,7 @@ mod phase;
 mod reach;
 mod run;
 mod seal;
+mod shutdown;
 mod turn;
 mod undo;
 mod watch;

@@ -187,10 +187,16 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             self.give_back(None).await;
             return Err(self.lost());
         }
+        self.goes_on()?;
         match self.course.is_forward() && self.held.signals().cancelled.is_raised() {
             true => Err(self.lost()),
             false => Ok(entry),
         }
+    }
+
+    /// Unless the runner is shutting down. Whoever claims the key next goes on.
+    pub(super) fn goes_on(&self) -> Result<(), Error> {
+        if self.inner.registry.stopping().is_raised() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Whether the lease lets the key go no further forward because it is cancelled.

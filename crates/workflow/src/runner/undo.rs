@@ -56,6 +56,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
                 if !self.held.holds() {
                     return Err(self.lost());
                 }
+                self.goes_on()?;
                 let (done, finished) = self.undo_next(&rest).await?;
                 rest.due.drain(..done);
                 if finished {

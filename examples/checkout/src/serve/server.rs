@@ -1,10 +1,14 @@
 //! The server's life: it listens, waits for its database, opens the shop, and ends in good order.
 
+use std::future::IntoFuture;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -21,8 +25,10 @@ use crate::open::{self, AnyStore};
 use crate::settings::{Calls, Database, Migration, Running, Secret, Serving};
 use crate::shop::ShopStore;
 
-/// How long requests under way may still take when the server is asked to end: all of it has 10 seconds.
-const DEADLINE: Duration = Duration::from_secs(8);
+/// How long requests under way may still take when the server is asked to end, and after that the steps of runs. All of
+/// it has 10 seconds.
+const REQUESTS: Duration = Duration::from_secs(4);
+const RUNS: Duration = Duration::from_secs(4);
 /// Between two looks for a database that is away; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -85,33 +91,46 @@ pub async fn serve(serve: Serve, ready: impl FnOnce(SocketAddr)) -> Result<(), F
     let listener = TcpListener::bind(at).await.map_err(listen)?;
     let mut signals = Signals::listen()?;
     ready(listener.local_addr().map_err(listen)?);
-    let (front, end) = (Front::default(), CancellationToken::new());
+    let (front, end, runs) = (Front::default(), CancellationToken::new(), OnceLock::new());
     let served = axum::serve(listener, front.router()).with_graceful_shutdown(end.clone().cancelled_owned());
-    let served = async { served.await.map_err(|e| Failure::from(StartError::Stopped(e))) };
-    let opened = async {
-        front.open(opened(&serve).await?);
-        tracing::info!("the shop is open");
-        std::future::pending().await
-    };
-    let ended = async {
-        signals.next().await;
-        tracing::info!("ending: requests under way go on for a while");
-        end.cancel();
-        tokio::select! {
-            () = sleep(DEADLINE) => tracing::warn!("requests are still under way: their keys stay where they stand"),
-            () = signals.next() => tracing::warn!("ended by a second signal: keys under way stay where they stand"),
+    let mut served = pin!(served.into_future());
+    tokio::select! {
+        failed = open(&serve, &front, &runs) => return failed,
+        ended = &mut served => return ended.map_err(|e| StartError::Stopped(e).into()),
+        () = signals.next() => tracing::info!("ending: what is under way goes on for a while"),
+    }
+    end.cancel();
+    let in_good_order = async {
+        // Whoever waits for an answer may still get it; after that, runs end where they are.
+        let _ = tokio::time::timeout(REQUESTS, served).await;
+        match runs.get() {
+            Some(runs) => runs(RUNS).await,
+            None => true,
         }
-        Ok(())
     };
     tokio::select! {
-        served = served => served,
-        failed = opened => failed,
-        ended = ended => ended,
+        true = in_good_order => {}
+        () = signals.next() => tracing::warn!("ended by a second signal: leases run out by themselves"),
+        else => tracing::warn!("steps are still under way: their leases run out by themselves"),
     }
+    Ok(())
+}
+
+/// Shuts the runner down: whether all its leases are given back within this time.
+type Runs = Box<dyn Fn(Duration) -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Opens the shop, and returns only if that fails.
+async fn open(serve: &Serve, front: &Front, runs: &OnceLock<Runs>) -> Result<(), Failure> {
+    let (shop, shutdown) = opened(serve).await?;
+    // It is opened once.
+    let _ = runs.set(shutdown);
+    front.open(shop);
+    tracing::info!("the shop is open");
+    std::future::pending().await
 }
 
 /// The shop, as soon as its database is there.
-async fn opened(serve: &Serve) -> Result<Router, Failure> {
+async fn opened(serve: &Serve) -> Result<(Router, Runs), Failure> {
     let recorder = metrics::install().map_err(StartError::Metrics)?;
     match when_there(serve).await? {
         AnyStore::Sqlite(store) => shop(serve, store, recorder).await,
@@ -119,7 +138,11 @@ async fn opened(serve: &Serve) -> Result<Router, Failure> {
     }
 }
 
-async fn shop<S: ShopStore>(serve: &Serve, store: S, recorder: PrometheusHandle) -> Result<Router, Failure> {
+async fn shop<S: ShopStore>(
+    serve: &Serve,
+    store: S,
+    recorder: PrometheusHandle,
+) -> Result<(Router, Runs), Failure> {
     let keys = open::secret_keys(&store, &serve.database, &serve.secret).await?;
     let mut shop = open::shop(&serve.database, &serve.calls, serve.running.stock)?;
     let delay = serve.serving.gateway_delay();
@@ -132,7 +155,12 @@ async fn shop<S: ShopStore>(serve: &Serve, store: S, recorder: PrometheusHandle)
     };
     let runner = open::runner(store, &keys, &serve.running, shop)?;
     let page = page::routes(&runner, ledger, serve.serving.crash_button);
-    Ok(guard::guarded(api::routes(&runner, &serve.serving, recorder).merge(page)))
+    let routes = guard::guarded(api::routes(&runner, &serve.serving, recorder).merge(page));
+    let shutdown: Runs = Box::new(move |deadline| {
+        let runner = runner.clone();
+        async move { runner.shutdown(deadline).await }.boxed()
+    });
+    Ok((routes, shutdown))
 }
 
 /// Opens the store; one that is away is waited for.

@@ -219,6 +219,23 @@ async fn asked_to_end_a_server_finishes_what_is_under_way_and_takes_nothing_new(
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
+/// The client has gone, and its run pauses before the next attempt: the lease is an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_end_a_server_gives_its_leases_back() {
+    let (place, gateway) = (Place::sqlite(), Stub::start(Trouble::IsBusy(2)).await);
+    let more = ["--gateway-url", &gateway.url, "--lease-ms", "3600000", "--patience-ms", "50"];
+    let mut server = Server::start_with(&place, "127.0.0.1:0", &more).opened().await;
+    assert_eq!(server.checkout("acme", "k", &order("o-1")).send().await.unwrap().status(), 503);
+    let started = Instant::now();
+    assert!(server.terminate().success());
+    assert!(started.elapsed() < Duration::from_secs(10));
+    let key = place.lines(&["audit"]).pop().unwrap();
+    assert_eq!((&key["status"], &key["recovery_point"]), (&json!("waiting"), &json!("stock_reserved")));
+    let server = Server::start_with(&place, "127.0.0.1:0", &more).opened().await;
+    assert_eq!(retried(|| server.checkout("acme", "k", &order("o-1"))).await.status, 201);
+    assert_eq!(gateway.charges().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_end_twice_a_server_ends_at_once() {
     let (place, gateway) = (Place::sqlite(), Stub::start(Trouble::Lingers).await);
