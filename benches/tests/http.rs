@@ -1,7 +1,5 @@
 //! A smoke of the program that measures the contract over HTTP.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use std::process::Command;
 
 use serde_json::Value;
