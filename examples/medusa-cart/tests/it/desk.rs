@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use medusa_cart::{AnyStore, App, Book, Payments, ShopStore, go_on, router, runner};
+use medusa_cart::{AnyStore, App, Book, Payments, ShopStore, Summary, adopt, forget, router, runner};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use workflow::{Key, Runner};
 
-use crate::place::{Place, execute, number, until};
+use crate::place::{Place, execute, number};
 use crate::stub::Stub;
 
 /// Long enough that no lease runs out in a test that does not want it.
@@ -90,10 +90,6 @@ impl Desk {
         number(&self.store, sql).await
     }
 
-    pub(crate) async fn until(&self, sql: &'static str, wanted: i64) {
-        until(&self.store, sql, wanted).await;
-    }
-
     pub(crate) async fn execute(&self, sql: &'static str, args: Vec<medusa_cart::Arg>) -> u64 {
         execute(&self.store, sql, args).await
     }
@@ -124,11 +120,33 @@ impl Desk {
         status.map(|status| (status.status.to_string(), status.recovery_point))
     }
 
-    /// One round of the sweep.
-    pub(crate) async fn go_on(&self) -> usize {
+    /// Forgets what may be forgotten: how many keys.
+    pub(crate) async fn forget(&self) -> u64 {
+        match &self.store {
+            AnyStore::Sqlite(store) => forget(store).await.unwrap(),
+            AnyStore::Postgres(store) => forget(store).await.unwrap(),
+        }
+    }
+
+    /// As if every finished key were past its retention.
+    pub(crate) async fn outlive(&self) {
+        let sql = match &self.store {
+            AnyStore::Sqlite(_) => {
+                "UPDATE workflow_idempotency_keys SET expires_at = 1 WHERE finished_at > 0"
+            }
+            AnyStore::Postgres(_) => {
+                "UPDATE workflow_idempotency_keys SET expires_at = clock_timestamp() - interval '1 second'
+                WHERE finished_at IS NOT NULL"
+            }
+        };
+        self.execute(sql, Vec::new()).await;
+    }
+
+    /// Takes the keys of a Medusa v1 over.
+    pub(crate) async fn adopt(&self) -> Summary {
         match &self.runner {
-            AnyRunner::Sqlite(runner) => go_on(runner).await.unwrap(),
-            AnyRunner::Postgres(runner) => go_on(runner).await.unwrap(),
+            AnyRunner::Sqlite(runner) => adopt(runner).await.unwrap(),
+            AnyRunner::Postgres(runner) => adopt(runner).await.unwrap(),
         }
     }
 }
