@@ -1,11 +1,14 @@
 //! The body: read up to the limit, and checked before the key is touched.
 
+use std::collections::BTreeMap;
+
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use serde_json::value::{RawValue, to_raw_value};
 use workflow::RequestError;
 
 use crate::problem::{Kind, Problem};
@@ -32,9 +35,35 @@ pub(crate) fn json<In: DeserializeOwned>(parts: &Parts, body: &[u8]) -> Result<I
     }
     workflow::check_json(body).map_err(unreadable)?;
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        Category::Data => Problem::new(Kind::Validation, format!("The body does not fit: {error}.")),
+        Category::Data => misfit(error),
         _ => Problem::new(Kind::Body, format!("The body is not JSON: {error}.")),
     })
+}
+
+/// The same, with the path's parameters as members of the body, which is an object or nothing at all. The body may not
+/// have one of them itself: nobody could say which of the two counts.
+pub(crate) fn json_with<In: DeserializeOwned>(
+    parts: &Parts,
+    body: &[u8],
+    path: &[(String, String)],
+) -> Result<In, Problem> {
+    let mut members: BTreeMap<String, Box<RawValue>> = match body {
+        [] => BTreeMap::new(),
+        body => json(parts, body)?,
+    };
+    for (name, value) in path {
+        let value = to_raw_value(value).map_err(|error| unreadable(error.into()))?;
+        if members.insert(name.clone(), value).is_some() {
+            let detail = format!("The member {name} stands in the path, and must not stand in the body too.");
+            return Err(Problem::new(Kind::Validation, detail));
+        }
+    }
+    let whole = serde_json::to_vec(&members).map_err(|error| unreadable(error.into()))?;
+    serde_json::from_slice(&whole).map_err(misfit)
+}
+
+fn misfit(error: serde_json::Error) -> Problem {
+    Problem::new(Kind::Validation, format!("The body does not fit: {error}."))
 }
 
 fn unreadable(error: RequestError) -> Problem {

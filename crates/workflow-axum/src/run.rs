@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRef, MatchedPath, Request};
+use axum::extract::{FromRef, FromRequestParts, MatchedPath, RawPathParams, Request};
 use axum::handler::Handler;
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
@@ -38,23 +38,32 @@ use crate::scope::Idempotency;
 /// # }
 /// ```
 pub fn run<W, In>(workflow: W) -> Run<W, In> {
-    Run { workflow, optional: false, validate: None, request: PhantomData }
+    Run { workflow, optional: false, path: false, validate: None, unstored: None, request: PhantomData }
 }
 
 type Validate<In> = Arc<dyn Fn(&In) -> Result<(), String> + Send + Sync>;
+type Unstored = Arc<dyn Fn(&(dyn std::error::Error + 'static)) -> Option<Response> + Send + Sync>;
 
 /// A handler that runs a workflow: [`run`].
 pub struct Run<W, In> {
     workflow: W,
     optional: bool,
+    path: bool,
     validate: Option<Validate<In>>,
+    unstored: Option<Unstored>,
     request: PhantomData<fn() -> In>,
 }
 
 impl<W: Clone, In> Clone for Run<W, In> {
     fn clone(&self) -> Self {
-        let (workflow, validate) = (self.workflow.clone(), self.validate.clone());
-        Self { workflow, optional: self.optional, validate, request: PhantomData }
+        Self {
+            workflow: self.workflow.clone(),
+            optional: self.optional,
+            path: self.path,
+            validate: self.validate.clone(),
+            unstored: self.unstored.clone(),
+            request: PhantomData,
+        }
     }
 }
 
@@ -70,6 +79,26 @@ impl<W, In> Run<W, In> {
     #[must_use]
     pub fn key_optional(mut self) -> Self {
         self.optional = true;
+        self
+    }
+
+    /// The path's parameters are members of the request, as text, beside those of the body: of `/carts/{cart_id}/complete`
+    /// and `{"gift": true}` the request is `{"cart_id": "…", "gift": true}`. A body without any byte counts as `{}`.
+    #[must_use]
+    pub fn with_path(mut self) -> Self {
+        self.path = true;
+        self
+    }
+
+    /// The application's own answer where a step failed without a final one: given the step's error, it says what the
+    /// client hears, if not that the service is unavailable. Nothing is stored: the key stays where it stands, and the same
+    /// request goes on from there.
+    #[must_use]
+    pub fn unstored(
+        mut self,
+        answer: impl Fn(&(dyn std::error::Error + 'static)) -> Option<Response> + Send + Sync + 'static,
+    ) -> Self {
+        self.unstored = Some(Arc::new(answer));
         self
     }
 
@@ -99,10 +128,11 @@ where
     fn call(self, request: Request, state: St) -> Self::Future {
         let idempotency = Idempotency::from_ref(&state);
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            let path = if self.path { path(&mut parts).await } else { Vec::new() };
             match idempotency.key(&parts, self.optional) {
                 Ok(asked) => {
-                    let response = self.ran(&idempotency, &asked.key, &parts, body).await;
+                    let response = self.ran(&idempotency, &asked.key, (&parts, &path), body).await;
                     idempotency.echoed(response, &asked)
                 }
                 Err(refused) => refused,
@@ -116,7 +146,7 @@ impl<W, In> Run<W, In> {
         &self,
         idempotency: &Idempotency<S, A>,
         key: &Key,
-        parts: &Parts,
+        (parts, path): (&Parts, &[(String, String)]),
         body: Body,
     ) -> Response
     where
@@ -128,25 +158,41 @@ impl<W, In> Run<W, In> {
         let ran = async {
             let bytes = body::read(parts, body, idempotency.settings.body_limit).await?;
             let call = || {
-                let request = self.request(parts, &bytes)?;
+                let request = self.request(parts, path, &bytes)?;
                 Ok(idempotency.runner.call(self.workflow, key.clone(), request).origin(origin(parts)))
             };
             let came = idempotency.asked(key, Prefer::of(&parts.headers), call).await?;
-            Ok(idempotency.outcome(came))
+            Ok(self.unstored_of(&came).unwrap_or_else(|| idempotency.outcome(came)))
         };
         ran.await.unwrap_or_else(|problem| idempotency.problem(problem))
     }
 
+    fn unstored_of(&self, came: &Came) -> Option<Response> {
+        match came {
+            Came::Ended(Err(Error::Step { source, .. })) => self.unstored.as_ref()?(&**source),
+            _ => None,
+        }
+    }
+
     /// Typed and valid, before the key is touched.
-    fn request(&self, parts: &Parts, bytes: &Bytes) -> Result<In, Problem>
+    fn request(&self, parts: &Parts, path: &[(String, String)], bytes: &Bytes) -> Result<In, Problem>
     where
         In: RecoveryPoint,
     {
-        let request = body::json(parts, bytes)?;
+        let request = if self.path { body::json_with(parts, bytes, path) } else { body::json(parts, bytes) }?;
         match self.validate.as_ref().map(|validate| validate(&request)) {
             Some(Err(broken)) => Err(Problem::new(Kind::Validation, broken)),
             _ => Ok(request),
         }
+    }
+}
+
+/// The path's parameters, in their order.
+async fn path(parts: &mut Parts) -> Vec<(String, String)> {
+    match RawPathParams::from_request_parts(parts, &()).await {
+        Ok(path) => path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        // A route without any.
+        Err(_) => Vec::new(),
     }
 }
 

@@ -41,7 +41,7 @@ pub use point::{FINISHED, RecoveryPoint, STARTED};
 pub use response::Response;
 pub use retry::{Retry, Verdict};
 pub use runner::{
-    Answered, Call, Defines, Handle, KeyStatus, Reach, Runner, RunnerBuilder, Stepped, Stranded,
+    Adopt, Answered, Call, Defines, Handle, KeyStatus, Reach, Runner, RunnerBuilder, Stepped, Stranded,
 };
 pub use store::{Store, StoreError};
 /// What [`Foreign::cancellation`] returns.

@@ -12,6 +12,7 @@ use crate::digest::{Origin, RequestError};
 use crate::{Error, Key, RecoveryPoint, Store};
 
 use super::Inner;
+use super::adopt::Adopt;
 use super::answered::Answered;
 use super::claim::{self, Ask, Claim};
 use super::drive::Registered;
@@ -100,7 +101,21 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
         }
     }
 
+    /// A key that another system has begun: it is planted where it stood there, instead of being run from its start.
+    /// Key, request and origin are those of the request by which its client will ask again.
+    pub fn adopt(self) -> Adopt<S, A, In> {
+        Adopt::new(self)
+    }
+
     fn spawn(self, accepted: oneshot::Sender<bool>) -> Result<JoinHandle<Result<Answered, Error>>, Error> {
+        let (inner, workflow, ask) = self.ask()?;
+        let workflow = registered(&inner, workflow)?;
+        let span = span(workflow.known.workflow, &ask.key);
+        Ok(tokio::spawn(finish(inner, workflow, ask, accepted).instrument(span)))
+    }
+
+    /// What is asked of the key, of which workflow: checked before anything is claimed.
+    pub(super) fn ask(self) -> Result<(Arc<Inner<S, A>>, &'static str, Ask), Error> {
         let workflow = registered(&self.inner, self.workflow)?;
         if workflow.known.request != TypeId::of::<In>() {
             return Err(Error::NotRegistered { workflow: self.workflow.to_owned() });
@@ -108,9 +123,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
         self.origin.check()?;
         let request = serde_json::to_vec(&self.request).map_err(RequestError::from)?;
         serde_json::from_slice::<In>(&request).map_err(RequestError::Unreadable)?;
-        let span = span(workflow.known.workflow, &self.key);
         let ask = Ask { key: self.key, request: Some(request), origin: self.origin };
-        Ok(tokio::spawn(finish(self.inner, workflow, ask, accepted).instrument(span)))
+        Ok((self.inner, self.workflow, ask))
     }
 }
 

@@ -165,6 +165,17 @@ pub(super) fn limit<S: Store, A>(inner: &Inner<S, A>) -> Limit {
     Limit { call: inner.settings.call_limit(), until: Instant::now() + inner.settings.patience }
 }
 
+/// The row of a key that is asked with a request.
+pub(super) fn new_key_of<S: Store, A: Send + Sync + 'static>(
+    inner: &Inner<S, A>,
+    known: &Known,
+    ask: &Ask,
+    claim_id: Uuid,
+) -> Result<NewKey, Error> {
+    let request = ask.request.as_deref().unwrap_or_default();
+    new_key(inner, known, &ask.key, request, ask.origin.clone(), claim_id)
+}
+
 fn new_key<S: Store, A: Send + Sync + 'static>(
     inner: &Inner<S, A>,
     known: &Known,

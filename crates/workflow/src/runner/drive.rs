@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::sync::Arc;
 
+use crate::point::FINISHED;
 use crate::step::BoxFuture;
 use crate::workflow::{StepEntry, Table};
 use crate::{Error, RecoveryPoint, RunEnd, Store};
@@ -35,6 +36,9 @@ impl<S: Store, A> Registered<S, A> {
 pub(crate) trait Drive<S: Store, A>: Send + Sync {
     fn known(&self) -> Known;
 
+    /// The step that leads from a point to another one; to the response any step may.
+    fn step_between(&self, from: &str, to: &str) -> Option<&'static str>;
+
     /// Runs a claimed key to its response.
     fn finish(
         self: Arc<Self>,
@@ -61,6 +65,11 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Drive<S, A> for Tabl
             cancellable: self.cancellable(),
             cancelled: self.cancelled.clone(),
         }
+    }
+
+    fn step_between(&self, from: &str, to: &str) -> Option<&'static str> {
+        let step = self.from(from)?;
+        (to == FINISHED || step.reaches.contains(&to)).then_some(step.name)
     }
 
     fn finish(

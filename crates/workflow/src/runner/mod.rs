@@ -1,6 +1,7 @@
 //! The runner: loads a key, skips completed steps, persists each new recovery point and stores the response.
 //! All rules are here and in the files beside this one; statements are in the stores.
 
+mod adopt;
 mod again;
 mod answered;
 mod attempt;
@@ -33,6 +34,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use adopt::Adopt;
 pub use answered::Answered;
 pub use builder::RunnerBuilder;
 pub use call::{Call, Handle};

@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+mod adopt;
+mod answer;
+mod app;
+mod book;
+mod cart;
+mod catalog;
+mod change;
+mod failure;
+mod http;
+mod id;
+mod not_yet;
+mod open;
+mod order;
+mod payment;
+mod payments;
+mod point;
+mod refusal;
+mod schema;
+mod serve;
+mod sql;
+mod steps;
+mod stock;
+mod store;
+mod sweep;
+
+pub use adopt::{AdoptError, Left, Summary, adopt};
+pub use app::App;
+pub use book::{Book, Effect};
+pub use failure::Failure;
+pub use http::router;
+pub use open::{AnyStore, runner};
+pub use payments::{PaymentError, Payments, Verdict};
+pub use point::{Charge, Complete, PaymentAuthorized, TaxLinesCreated};
+pub use serve::serve;
+pub use sql::{AnyRow, Arg, Sql};
+pub use steps::complete_cart;
+pub use store::ShopStore;
+pub use sweep::{forget, go_on, sweep};

@@ -1,0 +1,55 @@
+//! Many at once.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::desk::Desk;
+use crate::place::{Place, on_both};
+
+const AUTHORIZATIONS: &str = "SELECT count(*) FROM medusa_provider_book WHERE effect = 'authorize'";
+
+on_both! {
+    one_key: fifty_completions_with_one_key_make_one_order_on_sqlite,
+        fifty_completions_with_one_key_make_one_order_on_postgres;
+    many_keys: twenty_keys_on_one_cart_make_one_order_on_sqlite,
+        twenty_keys_on_one_cart_make_one_order_on_postgres;
+    last_one: of_ten_carts_with_the_last_one_one_gets_it_on_sqlite,
+        of_ten_carts_with_the_last_one_one_gets_it_on_postgres;
+}
+
+async fn one_key(place: &Place) {
+    let desk = Desk::open(place).await;
+    let cart = desk.ready("variant_shirt", 1, "manual").await;
+    let all = join_all((0..50).map(|_| desk.complete_patiently(&cart, "k-1"))).await;
+    for got in &all {
+        assert_eq!((got.status, &got.bytes), (200, &all[0].bytes));
+    }
+    assert_eq!(all.iter().filter(|got| !got.is_replayed()).count(), 1);
+    assert_eq!((desk.orders().await, desk.number(AUTHORIZATIONS).await), (1, 1));
+}
+
+async fn many_keys(place: &Place) {
+    let desk = Desk::open(place).await;
+    let cart = desk.ready("variant_shirt", 1, "manual").await;
+    let keys: Vec<_> = (0..20).map(|n| format!("k-{n}")).collect();
+    let all = join_all(keys.iter().map(|key| desk.complete_patiently(&cart, key))).await;
+    for got in &all {
+        assert_eq!((got.status, &got.body), (200, &all[0].body));
+    }
+    assert_eq!((desk.orders().await, desk.number(AUTHORIZATIONS).await), (1, 1));
+    assert_eq!(desk.number("SELECT count(*) FROM medusa_payments").await, 1);
+}
+
+async fn last_one(place: &Place) {
+    let desk = Desk::open(place).await;
+    let mut carts = Vec::new();
+    for _ in 0..10 {
+        carts.push(desk.ready("variant_last_one", 1, "manual").await);
+    }
+    let all = join_all(carts.iter().map(|cart| desk.complete_patiently(cart, "k"))).await;
+    let (orders, refused): (Vec<_>, Vec<_>) = all.iter().partition(|got| got.status == 200);
+    assert_eq!((orders.len(), refused.len()), (1, 9));
+    assert!(refused.iter().all(|got| got.body["errors"][0]["code"] == json!("insufficient_inventory")));
+    let cancelled = "SELECT count(*) FROM medusa_provider_book WHERE effect = 'cancel'";
+    assert_eq!((desk.number(AUTHORIZATIONS).await, desk.number(cancelled).await), (10, 9));
+}
