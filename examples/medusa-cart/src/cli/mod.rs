@@ -81,10 +81,7 @@ impl Serve {
                 _ = interrupted.recv() => {}
             }
         };
-        let ready = |address| {
-            let address = format!("http://{address}");
-            anstream::println!("medusa-cart listens on {}", address.bold());
-        };
+        let ready = |address| println!("listening on http://{address}");
         serve(self.database.runner(store)?, &self.listen, ready, stop).await
     }
 }

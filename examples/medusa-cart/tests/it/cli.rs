@@ -10,7 +10,7 @@ use crate::place::{Place, number, until};
 async fn the_server_says_in_one_line_where_it_listens_and_without_colours() {
     let place = Place::sqlite();
     let server = place.server(&[]);
-    assert_eq!(server.line, format!("medusa-cart listens on {}\n", server.base));
+    assert_eq!(server.line, format!("listening on {}\n", server.base));
     assert_eq!(Customer::of(&server.base).orders().await, 0);
 }
 
