@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use tower::{Layer, Service};
-use workflow::{BuildError, Error, Key, Runner, RunnerBuilder, Store};
+use workflow::{BuildError, Error, Key, Origin, Runner, RunnerBuilder, Store};
 
 use crate::body;
 use crate::effect::EffectKey;
@@ -210,7 +210,8 @@ impl<S: Store> IdempotencyLayer<S> {
             Ok(bytes) => bytes,
             Err(problem) => return self.idempotency.problem(problem),
         };
-        let (request, origin) = (self.plain(&parts, &bytes), origin(&parts));
+        let origin = origin(&parts);
+        let request = self.plain(&parts, &origin, &bytes);
         let (prefer, keeps) = (Prefer::of(&parts.headers), self.keeps.clone());
         let live = self.idempotency.runner.app().clone();
         let settings = self.idempotency.settings.clone();
@@ -236,9 +237,9 @@ impl<S: Store> IdempotencyLayer<S> {
     }
 
     /// All that is stored of a request: the handler has the rest at hand, and nobody else needs it.
-    fn plain(&self, parts: &Parts, body: &Bytes) -> Plain {
+    fn plain(&self, parts: &Parts, origin: &Origin, body: &Bytes) -> Plain {
         let hash: [u8; 32] = Sha256::digest((self.fingerprint)(parts, body)).into();
-        Plain::new(parts.method.as_str(), &parts.uri.to_string(), hash)
+        Plain::new(parts.method.as_str(), origin.path.as_deref().unwrap_or_default(), hash)
     }
 }
 

@@ -23,13 +23,13 @@ use crate::settings::Settings;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Plain {
     method: String,
-    uri: String,
+    path: String,
     body: [u8; 32],
 }
 
 impl Plain {
-    pub(crate) fn new(method: &str, uri: &str, body: [u8; 32]) -> Self {
-        Self { method: method.to_owned(), uri: uri.to_owned(), body }
+    pub(crate) fn new(method: &str, path: &str, body: [u8; 32]) -> Self {
+        Self { method: method.to_owned(), path: path.to_owned(), body }
     }
 }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRef, MatchedPath, Request};
+use axum::extract::{FromRef, MatchedPath, OriginalUri, Request};
 use axum::handler::Handler;
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
@@ -218,9 +218,11 @@ where
     }
 }
 
-/// What else makes it the same request: the method, the route with its parameters' places, path and query.
+/// What else makes it the same request: the method, the route with its parameters' places, path and query. A nested router
+/// has cut its prefix off the path, parameters and all: the one that counts is as it came.
 pub(crate) fn origin(parts: &Parts) -> Origin {
-    let path = parts.uri.path_and_query().map_or(parts.uri.path(), |path| path.as_str());
+    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
     let route = parts.extensions.get::<MatchedPath>().map(|route| places(route.as_str()));
     Origin {
         method: Some(parts.method.as_str().to_owned()),

@@ -1,5 +1,6 @@
 //! Every row of the contract.
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::HeaderValue;
 use futures_util::stream;
@@ -81,6 +82,22 @@ async fn another_request_with_the_key_is_a_mismatch_and_touches_nothing<S: Noted
     assert_eq!(send(&server, elsewhere("/shops/7/orders")).await.status, 201);
     assert_eq!(send(&server, elsewhere("/shops/8/orders")).await.status, 422, "the path counts");
     assert_eq!(shop.runs(), 2);
+}
+
+/// A nested router sees a path without its prefix.
+async fn the_path_counts_as_it_came_into_the_outermost_router<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let inner = router(&shop, &stage.store, Settings::default());
+    let server = Router::new().nest("/markets/{market}", inner.clone()).nest("/fair", inner);
+    let at =
+        async |path: &str| send(&server, request("POST", path, "k").body(order("o-1").into()).unwrap()).await;
+    let first = at("/markets/1/orders").await;
+    assert_eq!(first.status, 201);
+    for other in ["/markets/2/orders", "/fair/orders"] {
+        assert_eq!(at(other).await.problem(), "key-reused", "{other}");
+    }
+    assert_eq!(at("/markets/1/orders").await.stored(), first.stored());
+    assert_eq!(shop.runs(), 1);
 }
 
 async fn what_is_no_key_is_refused_before_anything_else<S: Noted>(stage: Stage<S>) {
@@ -204,6 +221,7 @@ everywhere!(
     a_refusal_is_stored_and_replayed_too,
     the_same_request_written_otherwise_is_a_replay,
     another_request_with_the_key_is_a_mismatch_and_touches_nothing,
+    the_path_counts_as_it_came_into_the_outermost_router,
     what_is_no_key_is_refused_before_anything_else,
     a_key_that_may_be_missing_is_drawn_and_told,
     a_bad_body_leaves_the_key_for_a_good_one,

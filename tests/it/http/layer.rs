@@ -157,6 +157,22 @@ async fn another_request_never_reaches_the_handler<S: Noted>(stage: Stage<S>) {
     assert_eq!((first.await.unwrap().status, bank.charges()), (200, 1));
 }
 
+/// A nested router sees a path without its prefix.
+async fn the_path_counts_as_it_came_into_the_outermost_router<S: Noted>(stage: Stage<S>) {
+    let bank = Bank::new();
+    let server = Router::new().nest("/banks/{bank}", router(&bank, layer(&stage.store)));
+    let at = async |path: &str| {
+        let mut request = request("k", "amount=5");
+        *request.uri_mut() = path.parse().unwrap();
+        send(&server, request).await
+    };
+    assert_eq!(at("/banks/1/v1/charges").await.status, 200);
+    assert_eq!(at("/banks/2/v1/charges").await.problem(), "key-reused");
+    // The host is part of the address that a proxy sends, and of every one of HTTP/2.
+    assert!(at("http://bank/banks/1/v1/charges").await.is_replayed());
+    assert_eq!(bank.charges(), 1);
+}
+
 async fn a_duplicate_waits_for_the_first<S: Noted>(stage: Stage<S>) {
     let bank = Bank::new();
     let server = router(&bank, layer(&stage.store));
@@ -290,6 +306,7 @@ everywhere!(
     a_handler_is_called_once_and_replayed,
     what_may_pass_is_sent_once_and_not_kept,
     another_request_never_reaches_the_handler,
+    the_path_counts_as_it_came_into_the_outermost_router,
     a_duplicate_waits_for_the_first,
     a_response_that_is_too_large_goes_to_the_first_client_alone,
     a_handler_that_panics_is_called_again,
