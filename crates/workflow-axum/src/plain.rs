@@ -46,9 +46,7 @@ pub(crate) fn plain<C: Send + 'static>() -> Workflow<C, Live, Plain> {
 async fn handle(cx: Foreign<'_, Live, Plain>, request: Plain) -> Step<workflow::Response> {
     let Some(call) = cx.app.take(cx.key, &request) else { return Err(Halt::of(NoRequest)) };
     let captured = call(EffectKey(cx.effect_key())).await;
-    if let Some(unstored) = captured.unstored {
-        cx.app.leave(cx.key, &request, unstored);
-    }
+    cx.app.leave(cx.key, &request, captured.unstored);
     captured.stored.ok_or_else(|| Halt::of(NotKept))
 }
 
@@ -60,7 +58,7 @@ struct NoRequest;
 #[error("the handler's response is none that is kept")]
 struct NotKept;
 
-/// What a handler answered: what is stored of it, and what only the first client gets.
+/// What a handler answered: what is stored of it, or what only the first client gets; both if it is too large.
 pub(crate) struct Captured {
     stored: Option<workflow::Response>,
     unstored: Option<Response>,
@@ -123,9 +121,9 @@ impl Live {
         waiting.remove(&number)
     }
 
-    fn leave(&self, key: &Key, request: &Plain, unstored: Response) {
+    fn leave(&self, key: &Key, request: &Plain, unstored: Option<Response>) {
         if let Some(calls) = self.places().get_mut(&(key.clone(), request.clone())) {
-            calls.unstored = Some(unstored);
+            calls.unstored = unstored;
         }
     }
 
@@ -180,8 +178,7 @@ pub(crate) async fn captured(
             return Captured { stored: not_kept(settings).await, unstored: Some(first) };
         }
     }
-    let stored = stored(&parts, bytes.clone(), settings);
-    Captured { stored: Some(stored), unstored: Some(Response::from_parts(parts, Body::from(bytes))) }
+    Captured { stored: Some(stored(&parts, bytes, settings)), unstored: None }
 }
 
 fn stored(parts: &Parts, body: Vec<u8>, settings: &Settings) -> workflow::Response {

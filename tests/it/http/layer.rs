@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, StatusCode, request::Parts};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde_json::json;
@@ -65,7 +65,8 @@ async fn charge(
     };
     let long = "x".repeat(form("long").map_or(0, |long| long.parse().unwrap()));
     let body = json!({ "id": format!("ch_{charge}"), "long": long }).to_string();
-    let headers = [("content-type", "application/json"), ("set-cookie", "session=secret")];
+    let headers =
+        [("content-type", "application/json"), ("set-cookie", "session=secret"), ("retry-after", "9")];
     (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
 }
 
@@ -99,25 +100,45 @@ async fn post_charge(router: &Router, key: &str, body: &str) -> Got {
 }
 
 async fn a_handler_is_called_once_and_replayed<S: Noted>(stage: Stage<S>) {
-    for (status, key) in [(200, "a"), (302, "b"), (402, "c"), (404, "d")] {
+    for (status, key) in [(200, "a"), (302, "b"), (402, "c"), (404, "d"), (409, "e")] {
         let bank = Bank::new();
         let server = router(&bank, layer(&stage.store));
         let body = format!("amount=5&status={status}");
         let first = post_charge(&server, key, &body).await;
+        assert_eq!((first.status, first.is_replayed()), (status, false));
+        assert_eq!(first.header("idempotency-key"), Some(key));
         assert_eq!(
-            (first.status, first.is_replayed(), first.header("idempotency-key")),
-            (status, false, Some(key))
+            (first.header("set-cookie"), first.header("retry-after")),
+            (None, None),
+            "they are on no list"
         );
         let restarted = router(&bank, layer(&S::again(&stage).await));
         for server in [&server, &restarted] {
             let again = post_charge(server, key, &body).await;
             assert!(again.is_replayed());
-            assert_eq!((again.status, &again.body), (first.status, &first.body));
+            assert_eq!(again.stored(), first.stored());
             assert_eq!(again.header("content-type"), Some("application/json"));
-            assert_eq!(again.header("set-cookie"), None, "it is on no list");
         }
         assert_eq!(bank.charges(), 1);
     }
+}
+
+/// Whatever its bytes are, and whichever encoding says so.
+async fn a_body_of_any_bytes_is_replayed_with_its_encoding<S: Noted>(stage: Stage<S>) {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let headers = [("content-encoding", "x-ours"), ("link", "</a>"), ("vary", "accept-encoding")];
+    let encoded = bytes.clone();
+    let server = Router::new()
+        .route(
+            "/v1/charges",
+            post(async move || (AppendHeaders(headers), AppendHeaders([("link", "</b>")]), encoded.clone())),
+        )
+        .layer(layer(&stage.store));
+    let first = post_charge(&server, "k", "").await;
+    assert_eq!((&first.body[..], first.header("content-encoding")), (&bytes[..], Some("x-ours")));
+    assert_eq!((first.headers.get_all("link").iter().count(), first.header("vary")), (2, None));
+    let again = post_charge(&server, "k", "").await;
+    assert!(again.is_replayed() && again.stored() == first.stored());
 }
 
 async fn what_may_pass_is_sent_once_and_not_kept<S: Noted>(stage: Stage<S>) {
@@ -304,6 +325,7 @@ async fn fingerprint_errors_and_what_is_kept_may_be_ones_own<S: Noted>(stage: St
 
 everywhere!(
     a_handler_is_called_once_and_replayed,
+    a_body_of_any_bytes_is_replayed_with_its_encoding,
     what_may_pass_is_sent_once_and_not_kept,
     another_request_never_reaches_the_handler,
     the_path_counts_as_it_came_into_the_outermost_router,
