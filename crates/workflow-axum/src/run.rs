@@ -13,7 +13,7 @@ use axum::http::header::LOCATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use workflow::{Answered, Call, Defines, Error, Key, Origin, RecoveryPoint, Store};
+use workflow::{Answered, Call, Defines, Error, Handle, Key, Origin, RecoveryPoint, Store};
 
 use crate::body;
 use crate::prefer::Prefer;
@@ -152,8 +152,8 @@ impl<W, In> Run<W, In> {
 
 /// What came of a call.
 pub(crate) enum Came {
-    /// It is on its way, and the client rather hears of it elsewhere.
-    Accepted(Response),
+    /// It is on its way, by this run if it is ours, and the client rather hears of it elsewhere.
+    Accepted(Response, Option<Handle>),
     Ended(Result<Answered, Error>),
 }
 
@@ -186,7 +186,7 @@ impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
 
     pub(crate) fn outcome(&self, came: Came) -> Response {
         match came {
-            Came::Accepted(response) => response,
+            Came::Accepted(response, _) => response,
             Came::Ended(Ok(answered)) => self.answer(&answered),
             Came::Ended(Err(error)) => {
                 let problem = Problem::of(&error);
@@ -205,17 +205,17 @@ where
     A: Send + Sync + 'static,
     In: RecoveryPoint,
 {
-    match call.start().await {
-        Ok(handle) if handle.is_finished() => Came::Ended(handle.wait().await),
-        Ok(_) | Err(Error::InProgress { .. } | Error::Waiting { .. }) => {
-            let mut response = StatusCode::ACCEPTED.into_response();
-            if let Ok(location) = HeaderValue::try_from(status_at) {
-                response.headers_mut().insert(LOCATION, location);
-            }
-            Came::Accepted(response)
-        }
-        Err(error) => Came::Ended(Err(error)),
+    let run = match call.start().await {
+        Ok(run) if run.is_finished() => return Came::Ended(run.wait().await),
+        Ok(run) => Some(run),
+        Err(Error::InProgress { .. } | Error::Waiting { .. }) => None,
+        Err(error) => return Came::Ended(Err(error)),
+    };
+    let mut response = StatusCode::ACCEPTED.into_response();
+    if let Ok(location) = HeaderValue::try_from(status_at) {
+        response.headers_mut().insert(LOCATION, location);
     }
+    Came::Accepted(response, run)
 }
 
 /// What else makes it the same request: the method, the route with its parameters' places, path and query. A nested router

@@ -21,20 +21,20 @@ use crate::phases::everywhere;
 use crate::phases::stage::{Noted, Stage};
 
 /// A bank whose handler answers as the body says.
-struct Bank {
+pub(super) struct Bank {
     charges: AtomicUsize,
     effect_keys: Mutex<Vec<EffectKey>>,
-    arrived: Semaphore,
-    gate: Semaphore,
+    pub(super) arrived: Semaphore,
+    pub(super) gate: Semaphore,
 }
 
 impl Bank {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let (arrived, gate) = (Semaphore::new(0), Semaphore::new(0));
         Arc::new(Self { charges: AtomicUsize::new(0), effect_keys: Mutex::default(), arrived, gate })
     }
 
-    fn charges(&self) -> usize {
+    pub(super) fn charges(&self) -> usize {
         self.charges.load(Ordering::SeqCst)
     }
 
@@ -70,7 +70,7 @@ async fn charge(
     (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
 }
 
-fn layer<S: Noted>(store: &S) -> IdempotencyLayer<S> {
+pub(super) fn layer<S: Noted>(store: &S) -> IdempotencyLayer<S> {
     let scope = |request: &Parts| {
         let tenant = request.headers.get("authorization").and_then(|tenant| tenant.to_str().ok());
         tenant.map(str::to_owned).ok_or(StatusCode::UNAUTHORIZED)
@@ -79,7 +79,7 @@ fn layer<S: Noted>(store: &S) -> IdempotencyLayer<S> {
     IdempotencyLayer::over(runner, scope).unwrap()
 }
 
-fn router<S: Noted>(bank: &Arc<Bank>, layer: IdempotencyLayer<S>) -> Router {
+pub(super) fn router<S: Noted>(bank: &Arc<Bank>, layer: IdempotencyLayer<S>) -> Router {
     let charges = post(charge).get(|| async { "list" });
     Router::new()
         .route("/v1/charges", charges)
@@ -88,14 +88,14 @@ fn router<S: Noted>(bank: &Arc<Bank>, layer: IdempotencyLayer<S>) -> Router {
         .with_state(bank.clone())
 }
 
-fn request(key: &str, body: &str) -> Request<Body> {
+pub(super) fn request(key: &str, body: &str) -> Request<Body> {
     let request = Request::builder().method("POST").uri("/v1/charges").header("authorization", "sk_1");
     let request = request.header("content-type", "application/x-www-form-urlencoded");
     let request = if key.is_empty() { request } else { request.header("idempotency-key", key) };
     request.body(Body::from(body.to_owned())).unwrap()
 }
 
-async fn post_charge(router: &Router, key: &str, body: &str) -> Got {
+pub(super) async fn post_charge(router: &Router, key: &str, body: &str) -> Got {
     send(router, request(key, body)).await
 }
 
