@@ -169,10 +169,10 @@ impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
             return Ok(started(call()?, status_at).await);
         }
         let wait = prefer.wait.unwrap_or(self.settings.wait).min(self.settings.longest_wait);
-        let until = tokio::time::Instant::now() + wait;
+        let asked = tokio::time::Instant::now();
         loop {
             let answered = tokio::time::timeout(self.settings.patience, call()?.run()).await;
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            let left = wait.saturating_sub(asked.elapsed());
             // Somebody else has the key, from the beginning or by now.
             if let Ok(Err(Error::InProgress { .. } | Error::LeaseLost { .. })) = &answered
                 && self.waiting.until_free(&self.runner, key, left).await
