@@ -247,3 +247,15 @@ fn places(route: &str) -> String {
     }
     places
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_counts_by_the_places_of_its_parameters() {
+        assert_eq!(places("/carts/{cart}/complete/{*rest}"), "/carts/{}/complete/{}");
+        assert_eq!(places("/carts/{id}"), places("/carts/{cart_id}"));
+        assert_ne!(places("/carts/{id}"), places("/carts/7"));
+    }
+}
