@@ -5,4 +5,5 @@ mod layer;
 mod leaving;
 mod shop;
 mod sockets;
+mod standing;
 mod waiting;

@@ -89,14 +89,16 @@ async fn who_says_nothing_waits_as_long_as_the_service_says<S: Noted>(stage: Sta
 async fn more_duplicates_than_there_are_places_are_told_at_once<S: Noted>(stage: Stage<S>) {
     let shop = Shop::new();
     shop.holds.store(1, Ordering::SeqCst);
-    let server = router(&shop, &stage.store, Settings::default().waiters(0));
+    let settings = Settings::default().waiters(0).longest_wait(Duration::MAX);
+    let server = router(&shop, &stage.store, settings);
     let first = tokio::spawn({
         let server = server.clone();
         async move { post_order(&server, "k", &order("o-1")).await }
     });
     shop.arrived().await;
     let waiter = request("POST", "/orders", "k").header("prefer", "wait=1000");
-    let told = send(&server, waiter.body(order("o-1").into()).unwrap()).await;
+    let told = send(&server, waiter.body(order("o-1").into()).unwrap());
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is told at once");
     assert_eq!(told.problem(), "in-progress");
     shop.open();
     first.await.unwrap();
