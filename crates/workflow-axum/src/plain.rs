@@ -201,3 +201,39 @@ async fn not_kept(settings: &Settings) -> Option<workflow::Response> {
     let body = axum::body::to_bytes(body, usize::MAX).await.ok()?;
     Some(stored(&parts, body.to_vec(), settings))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    fn place(live: &Live, of: &(Key, Plain)) -> Place {
+        live.place(&of.0, &of.1, |_| async { Captured { stored: None, unstored: None } })
+    }
+
+    fn request() -> (Key, Plain) {
+        (Key::fresh("s").unwrap(), Plain::new("POST", "/", [0; 32]))
+    }
+
+    #[test]
+    fn a_request_takes_along_what_it_has_brought() {
+        let (live, of) = (Live::default(), request());
+        let (first, second) = (place(&live, &of), place(&live, &of));
+        drop(first);
+        assert_eq!(live.places()[&of].waiting.len(), 1);
+        assert!(live.take(&of.0, &of.1).is_some());
+        assert!(live.take(&of.0, &of.1).is_none(), "each handler is called once");
+        drop(second);
+        assert!(live.places().is_empty());
+    }
+
+    #[test]
+    fn only_what_the_last_run_has_left_is_sent() {
+        let (live, of) = (Live::default(), request());
+        let here = place(&live, &of);
+        live.leave(&of.0, &of.1, Some(StatusCode::SERVICE_UNAVAILABLE.into_response()));
+        live.leave(&of.0, &of.1, None);
+        assert!(here.unstored().is_none());
+    }
+}
