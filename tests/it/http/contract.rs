@@ -6,11 +6,13 @@ use std::task::Poll;
 use axum::Router;
 use axum::body::Body;
 use axum::http::HeaderValue;
+use axum::routing::post;
 use futures_util::stream;
-use workflow_axum::Settings;
+use workflow::Runner;
+use workflow_axum::{Idempotency, Settings, run};
 use workflow_sqlite::Sqlite;
 
-use super::shop::{LEASE, Shop, order, post_order, request, router, send};
+use super::shop::{LEASE, Shop, order, orders, post_order, request, router, send, tenant};
 use crate::phases::everywhere;
 use crate::phases::stage::{Noted, Stage, open};
 
@@ -86,6 +88,24 @@ async fn another_request_with_the_key_is_a_mismatch_and_touches_nothing<S: Noted
     assert_eq!(send(&server, elsewhere("/shops/7/orders")).await.status, 201);
     assert_eq!(send(&server, elsewhere("/shops/8/orders")).await.status, 422, "the path counts");
     assert_eq!(shop.runs(), 2);
+}
+
+/// A deploy may rename a parameter, and may route the same path elsewhere.
+async fn the_route_counts_and_the_names_of_its_parameters_do_not<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    let routed = async |route: &str| {
+        let runner = Runner::builder(stage.store.clone(), shop.clone()).with(orders::<S::Conn>);
+        let idempotency = Idempotency::new(runner.build().unwrap(), tenant);
+        let server = Router::new().route(route, post(run(orders::<S::Conn>))).with_state(idempotency);
+        send(&server, request("POST", "/shops/7/orders", "k").body(order("o-1").into()).unwrap()).await
+    };
+    let first = routed("/shops/{shop}/orders").await;
+    assert_eq!(first.status, 201);
+    assert_eq!(routed("/shops/{id}/orders").await.stored(), first.stored());
+    for other in ["/shops/7/orders", "/{kind}/7/orders", "/shops/{*rest}"] {
+        assert_eq!(routed(other).await.problem(), "key-reused", "{other}");
+    }
+    assert_eq!(shop.runs(), 1);
 }
 
 /// A nested router sees a path without its prefix.
@@ -324,6 +344,7 @@ everywhere!(
     a_refusal_is_stored_and_replayed_too,
     the_same_request_written_otherwise_is_a_replay,
     another_request_with_the_key_is_a_mismatch_and_touches_nothing,
+    the_route_counts_and_the_names_of_its_parameters_do_not,
     the_path_counts_as_it_came_into_the_outermost_router,
     what_is_no_key_is_refused_before_anything_else,
     a_key_that_may_be_missing_is_drawn_and_told,
