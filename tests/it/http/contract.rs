@@ -9,7 +9,7 @@ use axum::http::HeaderValue;
 use axum::routing::post;
 use futures_util::stream;
 use workflow::Runner;
-use workflow_axum::{Idempotency, Settings, run};
+use workflow_axum::{Idempotency, Kind, Settings, run};
 use workflow_sqlite::Sqlite;
 
 use super::shop::{LEASE, Shop, order, orders, post_order, request, router, send, tenant};
@@ -255,6 +255,14 @@ async fn what_errors_look_like_is_the_applications<S: Noted>(stage: Stage<S>) {
         String::from_utf8_lossy(&got.body).contains(r#""type":"https://shop/errors#key-missing""#),
         "{got:?}"
     );
+}
+
+#[test]
+fn every_problem_is_explained_under_its_name() {
+    let page = include_str!("../../../docs/http.md");
+    for kind in Kind::ALL {
+        assert!(page.contains(&format!("\n### {}\n", kind.name())), "{kind:?}");
+    }
 }
 
 /// Somebody wrote to the table by hand.
