@@ -83,7 +83,7 @@ async fn is_taken<S: Store, A: Send + Sync + 'static>(runner: &Runner<S, A>, key
 mod tests {
     use tokio::time::Instant;
     use workflow::{Foreign, RecoveryPoint, Response, Step, Workflow};
-    use workflow_testkit::{Memory, MemoryConn};
+    use workflow_testkit::{Fault, Faulty, How, Memory, MemoryConn};
 
     use super::*;
 
@@ -140,5 +140,15 @@ mod tests {
         }
         runner.app().add_permits(1);
         assert!(waiting.until_free(&runner, &key, WAIT).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_says_nothing_of_the_key() {
+        let away = (1..4).map(|at| Fault { at, how: How::Before });
+        let store = Faulty::new(Memory::new(), away);
+        let runner = Runner::builder(store.clone(), Semaphore::new(0)).with(held).build().unwrap();
+        let waiting = Arc::new(Waiting::new(1));
+        assert!(waiting.until_free(&runner, &Key::fresh("s").unwrap(), WAIT).await);
+        assert_eq!(store.calls(), ["find"; 4], "it was asked until it knew");
     }
 }
