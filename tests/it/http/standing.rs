@@ -88,8 +88,13 @@ async fn what_is_accepted_is_stored_already<S: Noted>(stage: Stage<S>) {
 async fn who_would_rather_hear_of_it_elsewhere_is_answered_if_there_is_no_elsewhere<S: Noted>(
     stage: Stage<S>,
 ) {
-    let server = router(&Shop::new(), &stage.store, Settings::default());
-    assert_eq!(asynchronously(&server, "k", &order("o-1")).await.status, 201);
+    let shop = Shop::new();
+    shop.holds.store(1, Ordering::SeqCst);
+    let server = router(&shop, &stage.store, Settings::default());
+    let answered = tokio::spawn(async move { asynchronously(&server, "k", &order("o-1")).await });
+    shop.arrived().await;
+    shop.open();
+    assert_eq!(answered.await.unwrap().status, 201);
 }
 
 everywhere!(
