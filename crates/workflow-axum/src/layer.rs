@@ -14,12 +14,14 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use tower::{Layer, Service};
-use workflow::{BuildError, Error, Key, Runner, RunnerBuilder, Store};
+use tracing::Instrument;
+use workflow::{BuildError, Error, Key, Origin, Runner, RunnerBuilder, Store};
 
 use crate::body;
 use crate::effect::EffectKey;
 use crate::plain::{Live, Plain, plain};
 use crate::prefer::Prefer;
+use crate::problem::Problem;
 use crate::run::{Came, origin};
 use crate::scope::Idempotency;
 use crate::settings::Settings;
@@ -190,7 +192,11 @@ where
             let (parts, body) = request.into_parts();
             match layer.idempotency.key(&parts, layer.optional) {
                 Ok(asked) => {
-                    let response = layer.handled(&asked.key, parts, body, inner).await;
+                    let response = match body::read(&parts, body, layer.idempotency.settings.body_limit).await
+                    {
+                        Ok(bytes) => layer.detached(asked.key.clone(), parts, bytes, inner).await,
+                        Err(problem) => layer.idempotency.problem(problem),
+                    };
                     Ok(layer.idempotency.echoed(response, &asked))
                 }
                 Err(refused) => Ok(refused),
@@ -200,17 +206,27 @@ where
 }
 
 impl<S: Store> IdempotencyLayer<S> {
-    async fn handled<I>(&self, key: &Key, mut parts: Parts, body: Body, mut inner: I) -> Response
+    /// In a task of its own: the run would not find the handler of a client that has hung up.
+    async fn detached<I>(&self, key: Key, parts: Parts, bytes: Bytes, inner: I) -> Response
     where
         I: Service<Request, Error = Infallible> + Send + 'static,
         I::Response: IntoResponse,
         I::Future: Send,
     {
-        let bytes = match body::read(&parts, body, self.idempotency.settings.body_limit).await {
-            Ok(bytes) => bytes,
-            Err(problem) => return self.idempotency.problem(problem),
-        };
-        let (request, origin) = (self.plain(&parts, &bytes), origin(&parts));
+        let layer = self.clone();
+        let handled = async move { layer.handled(&key, parts, bytes, inner).await };
+        let interrupted = |_| self.idempotency.problem(Problem::of(&Error::Interrupted));
+        tokio::spawn(handled.in_current_span()).await.unwrap_or_else(interrupted)
+    }
+
+    async fn handled<I>(&self, key: &Key, mut parts: Parts, bytes: Bytes, mut inner: I) -> Response
+    where
+        I: Service<Request, Error = Infallible> + Send + 'static,
+        I::Response: IntoResponse,
+        I::Future: Send,
+    {
+        let origin = origin(&parts);
+        let request = self.plain(&parts, &origin, &bytes);
         let (prefer, keeps) = (Prefer::of(&parts.headers), self.keeps.clone());
         let live = self.idempotency.runner.app().clone();
         let settings = self.idempotency.settings.clone();
@@ -227,6 +243,16 @@ impl<S: Store> IdempotencyLayer<S> {
                 .origin(origin.clone()))
         };
         match self.idempotency.asked(key, prefer, call).await {
+            Ok(Came::Accepted(response, run)) => {
+                if let Some(run) = run {
+                    // The handler is called when the client has its answer already.
+                    tokio::spawn(async move {
+                        let _ = run.wait().await;
+                        drop(place);
+                    });
+                }
+                response
+            }
             Ok(came) => {
                 let unstored = if is_from_here(&came) { place.unstored() } else { None };
                 unstored.unwrap_or_else(|| self.idempotency.outcome(came))
@@ -236,9 +262,9 @@ impl<S: Store> IdempotencyLayer<S> {
     }
 
     /// All that is stored of a request: the handler has the rest at hand, and nobody else needs it.
-    fn plain(&self, parts: &Parts, body: &Bytes) -> Plain {
+    fn plain(&self, parts: &Parts, origin: &Origin, body: &Bytes) -> Plain {
         let hash: [u8; 32] = Sha256::digest((self.fingerprint)(parts, body)).into();
-        Plain::new(parts.method.as_str(), &parts.uri.to_string(), hash)
+        Plain::new(parts.method.as_str(), origin.path.as_deref().unwrap_or_default(), hash)
     }
 }
 

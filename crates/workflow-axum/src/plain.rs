@@ -23,13 +23,13 @@ use crate::settings::Settings;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Plain {
     method: String,
-    uri: String,
+    path: String,
     body: [u8; 32],
 }
 
 impl Plain {
-    pub(crate) fn new(method: &str, uri: &str, body: [u8; 32]) -> Self {
-        Self { method: method.to_owned(), uri: uri.to_owned(), body }
+    pub(crate) fn new(method: &str, path: &str, body: [u8; 32]) -> Self {
+        Self { method: method.to_owned(), path: path.to_owned(), body }
     }
 }
 
@@ -46,9 +46,7 @@ pub(crate) fn plain<C: Send + 'static>() -> Workflow<C, Live, Plain> {
 async fn handle(cx: Foreign<'_, Live, Plain>, request: Plain) -> Step<workflow::Response> {
     let Some(call) = cx.app.take(cx.key, &request) else { return Err(Halt::of(NoRequest)) };
     let captured = call(EffectKey(cx.effect_key())).await;
-    if let Some(unstored) = captured.unstored {
-        cx.app.leave(cx.key, &request, unstored);
-    }
+    cx.app.leave(cx.key, &request, captured.unstored);
     captured.stored.ok_or_else(|| Halt::of(NotKept))
 }
 
@@ -60,7 +58,7 @@ struct NoRequest;
 #[error("the handler's response is none that is kept")]
 struct NotKept;
 
-/// What a handler answered: what is stored of it, and what only the first client gets.
+/// What a handler answered: what is stored of it, or what only the first client gets; both if it is too large.
 pub(crate) struct Captured {
     stored: Option<workflow::Response>,
     unstored: Option<Response>,
@@ -123,9 +121,9 @@ impl Live {
         waiting.remove(&number)
     }
 
-    fn leave(&self, key: &Key, request: &Plain, unstored: Response) {
+    fn leave(&self, key: &Key, request: &Plain, unstored: Option<Response>) {
         if let Some(calls) = self.places().get_mut(&(key.clone(), request.clone())) {
-            calls.unstored = Some(unstored);
+            calls.unstored = unstored;
         }
     }
 
@@ -180,8 +178,7 @@ pub(crate) async fn captured(
             return Captured { stored: not_kept(settings).await, unstored: Some(first) };
         }
     }
-    let stored = stored(&parts, bytes.clone(), settings);
-    Captured { stored: Some(stored), unstored: Some(Response::from_parts(parts, Body::from(bytes))) }
+    Captured { stored: Some(stored(&parts, bytes, settings)), unstored: None }
 }
 
 fn stored(parts: &Parts, body: Vec<u8>, settings: &Settings) -> workflow::Response {
@@ -203,4 +200,40 @@ async fn not_kept(settings: &Settings) -> Option<workflow::Response> {
     let (parts, body) = (settings.shape)(Problem::new(Kind::NotKept, detail)).into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.ok()?;
     Some(stored(&parts, body.to_vec(), settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    fn place(live: &Live, of: &(Key, Plain)) -> Place {
+        live.place(&of.0, &of.1, |_| async { Captured { stored: None, unstored: None } })
+    }
+
+    fn request() -> (Key, Plain) {
+        (Key::fresh("s").unwrap(), Plain::new("POST", "/", [0; 32]))
+    }
+
+    #[test]
+    fn a_request_takes_along_what_it_has_brought() {
+        let (live, of) = (Live::default(), request());
+        let (first, second) = (place(&live, &of), place(&live, &of));
+        drop(first);
+        assert_eq!(live.places()[&of].waiting.len(), 1);
+        assert!(live.take(&of.0, &of.1).is_some());
+        assert!(live.take(&of.0, &of.1).is_none(), "each handler is called once");
+        drop(second);
+        assert!(live.places().is_empty());
+    }
+
+    #[test]
+    fn only_what_the_last_run_has_left_is_sent() {
+        let (live, of) = (Live::default(), request());
+        let here = place(&live, &of);
+        live.leave(&of.0, &of.1, Some(StatusCode::SERVICE_UNAVAILABLE.into_response()));
+        live.leave(&of.0, &of.1, None);
+        assert!(here.unstored().is_none());
+    }
 }

@@ -184,3 +184,39 @@ impl Problem {
 fn seconds(after: Duration) -> u64 {
     (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use workflow::Key;
+    use workflow::seam::Status;
+
+    use super::*;
+
+    fn of(error: &Error) -> (u16, String, Option<String>) {
+        let kind = Problem::of(error).kind.name().to_owned();
+        let response = Problem::of(error).into_response_at("");
+        let after = response.headers().get(RETRY_AFTER).map(|after| after.to_str().unwrap().to_owned());
+        (response.status().as_u16(), kind, after)
+    }
+
+    #[test]
+    fn who_is_told_to_ask_again_is_told_whole_seconds_from_1_to_60() {
+        let key = Key::fresh("s").unwrap();
+        for (millis, seconds) in
+            [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (60_000, "60"), (3_600_000, "60")]
+        {
+            let retry_after = Duration::from_millis(millis);
+            let told = (409, "in-progress".to_owned(), Some(seconds.to_owned()));
+            assert_eq!(of(&Error::InProgress { key: key.clone(), retry_after }), told);
+            assert_eq!(of(&Error::Waiting { key: key.clone(), retry_after }), told);
+        }
+        let lost = of(&Error::LeaseLost { key, point: "started".into() });
+        assert_eq!(lost, (409, "in-progress".to_owned(), Some("1".to_owned())));
+    }
+
+    #[test]
+    fn nobody_is_told_when_a_person_will_have_decided() {
+        let parked = Error::NeedsAttention { key: Key::fresh("s").unwrap(), status: Status::NeedsAttention };
+        assert_eq!(of(&parked), (409, "needs-attention".to_owned(), None));
+    }
+}

@@ -7,13 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRef, FromRequestParts, MatchedPath, RawPathParams, Request};
+use axum::extract::{FromRef, FromRequestParts, MatchedPath, OriginalUri, RawPathParams, Request};
 use axum::handler::Handler;
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use workflow::{Answered, Call, Defines, Error, Key, Origin, RecoveryPoint, Store};
+use workflow::{Answered, Call, Defines, Error, Handle, Key, Origin, RecoveryPoint, Store};
 
 use crate::body;
 use crate::prefer::Prefer;
@@ -198,8 +198,8 @@ async fn path(parts: &mut Parts) -> Vec<(String, String)> {
 
 /// What came of a call.
 pub(crate) enum Came {
-    /// It is on its way, and the client rather hears of it elsewhere.
-    Accepted(Response),
+    /// It is on its way, by this run if it is ours, and the client rather hears of it elsewhere.
+    Accepted(Response, Option<Handle>),
     Ended(Result<Answered, Error>),
 }
 
@@ -215,10 +215,10 @@ impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
             return Ok(started(call()?, status_at).await);
         }
         let wait = prefer.wait.unwrap_or(self.settings.wait).min(self.settings.longest_wait);
-        let until = tokio::time::Instant::now() + wait;
+        let asked = tokio::time::Instant::now();
         loop {
             let answered = tokio::time::timeout(self.settings.patience, call()?.run()).await;
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            let left = wait.saturating_sub(asked.elapsed());
             // Somebody else has the key, from the beginning or by now.
             if let Ok(Err(Error::InProgress { .. } | Error::LeaseLost { .. })) = &answered
                 && self.waiting.until_free(&self.runner, key, left).await
@@ -232,7 +232,7 @@ impl<S: Store, A: Send + Sync + 'static> Idempotency<S, A> {
 
     pub(crate) fn outcome(&self, came: Came) -> Response {
         match came {
-            Came::Accepted(response) => response,
+            Came::Accepted(response, _) => response,
             Came::Ended(Ok(answered)) => self.answer(&answered),
             Came::Ended(Err(error)) => {
                 let problem = Problem::of(&error);
@@ -251,22 +251,24 @@ where
     A: Send + Sync + 'static,
     In: RecoveryPoint,
 {
-    match call.start().await {
-        Ok(handle) if handle.is_finished() => Came::Ended(handle.wait().await),
-        Ok(_) | Err(Error::InProgress { .. } | Error::Waiting { .. }) => {
-            let mut response = StatusCode::ACCEPTED.into_response();
-            if let Ok(location) = HeaderValue::try_from(status_at) {
-                response.headers_mut().insert(LOCATION, location);
-            }
-            Came::Accepted(response)
-        }
-        Err(error) => Came::Ended(Err(error)),
+    let run = match call.start().await {
+        Ok(run) if run.is_finished() => return Came::Ended(run.wait().await),
+        Ok(run) => Some(run),
+        Err(Error::InProgress { .. } | Error::Waiting { .. }) => None,
+        Err(error) => return Came::Ended(Err(error)),
+    };
+    let mut response = StatusCode::ACCEPTED.into_response();
+    if let Ok(location) = HeaderValue::try_from(status_at) {
+        response.headers_mut().insert(LOCATION, location);
     }
+    Came::Accepted(response, run)
 }
 
-/// What else makes it the same request: the method, the route with its parameters' places, path and query.
+/// What else makes it the same request: the method, the route with its parameters' places, path and query. A nested router
+/// has cut its prefix off the path, parameters and all: the one that counts is as it came.
 pub(crate) fn origin(parts: &Parts) -> Origin {
-    let path = parts.uri.path_and_query().map_or(parts.uri.path(), |path| path.as_str());
+    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
     let route = parts.extensions.get::<MatchedPath>().map(|route| places(route.as_str()));
     Origin {
         method: Some(parts.method.as_str().to_owned()),
@@ -290,4 +292,16 @@ fn places(route: &str) -> String {
         }
     }
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_counts_by_the_places_of_its_parameters() {
+        assert_eq!(places("/carts/{cart}/complete/{*rest}"), "/carts/{}/complete/{}");
+        assert_eq!(places("/carts/{id}"), places("/carts/{cart_id}"));
+        assert_ne!(places("/carts/{id}"), places("/carts/7"));
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderName;
-use axum::http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, LINK, LOCATION};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, LINK, LOCATION};
 use axum::response::Response;
 
 use crate::problem::Problem;
@@ -44,7 +44,7 @@ impl Default for Settings {
             wait: Duration::ZERO,
             longest_wait: Duration::from_secs(30),
             waiters: 10_000,
-            headers: vec![CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, LINK, ETAG],
+            headers: vec![CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, LOCATION, LINK, ETAG],
             status_at: None,
             shape: Arc::new(|problem| problem.into_response_at("/problems/")),
         }
@@ -99,7 +99,7 @@ impl Settings {
     }
 
     /// Which headers of a stored response are sent: no other ever leaves, the first time neither. `Content-Type`,
-    /// `Content-Language`, `Location`, `Link` and `ETag` if it is not given.
+    /// `Content-Encoding`, `Content-Language`, `Location`, `Link` and `ETag` if it is not given.
     #[must_use]
     pub fn headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.headers = names.into_iter().collect();

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use workflow::{Defines, Error, KeyStatus, RecoveryPoint, Store};
 
-use crate::problem::Problem;
+use crate::run::Came;
 use crate::scope::Idempotency;
 
 /// A handler that tells where a key of this workflow stands: of a `GET` with the same scope and the same header
@@ -85,7 +85,7 @@ where
                 Ok(found) => {
                     ([(CACHE_CONTROL, "no-store")], Json(Standing::of(found, &steps))).into_response()
                 }
-                Err(error) => idempotency.problem(Problem::of(&error)),
+                Err(error) => idempotency.outcome(Came::Ended(Err(error))),
             };
             idempotency.echoed(response, &asked)
         })

@@ -269,6 +269,12 @@ mod tests {
         assert!(matches!(refuse(br#"{"a":1,"\u0061":2}"#), RequestError::Duplicate(name) if name == "a"));
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(matches!(refuse(deep.as_bytes()), RequestError::Depth | RequestError::Json(_)));
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(check_json(nested(MAX_DEPTH).as_bytes()).is_ok());
+        assert!(matches!(refuse(nested(MAX_DEPTH + 1).as_bytes()), RequestError::Depth));
+        assert!(
+            matches!(refuse(br#"[{"a":[{"b":1,"b":1}]}]"#), RequestError::Duplicate(name) if name == "b")
+        );
     }
 
     #[test]
@@ -282,6 +288,9 @@ mod tests {
             effect_seed("ns", &key("s", "k"), 1, "w", b"digest"),
             effect_seed("ns", &key("s", "k"), 0, "v", b"digest"),
             effect_seed("ns", &key("s", "k"), 0, "w", b"other"),
+            // The same letters, cut elsewhere.
+            effect_seed("n", &key("ss", "k"), 0, "w", b"digest"),
+            effect_seed("ns", &key("s", "k"), 0, "wd", b"igest"),
         ];
         assert!(!others.contains(&seed));
         assert_eq!(effect_key(&seed, "charge"), effect_key(&seed, "charge"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, StatusCode, request::Parts};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde_json::json;
@@ -21,20 +21,20 @@ use crate::phases::everywhere;
 use crate::phases::stage::{Noted, Stage};
 
 /// A bank whose handler answers as the body says.
-struct Bank {
+pub(super) struct Bank {
     charges: AtomicUsize,
     effect_keys: Mutex<Vec<EffectKey>>,
-    arrived: Semaphore,
-    gate: Semaphore,
+    pub(super) arrived: Semaphore,
+    pub(super) gate: Semaphore,
 }
 
 impl Bank {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let (arrived, gate) = (Semaphore::new(0), Semaphore::new(0));
         Arc::new(Self { charges: AtomicUsize::new(0), effect_keys: Mutex::default(), arrived, gate })
     }
 
-    fn charges(&self) -> usize {
+    pub(super) fn charges(&self) -> usize {
         self.charges.load(Ordering::SeqCst)
     }
 
@@ -65,11 +65,12 @@ async fn charge(
     };
     let long = "x".repeat(form("long").map_or(0, |long| long.parse().unwrap()));
     let body = json!({ "id": format!("ch_{charge}"), "long": long }).to_string();
-    let headers = [("content-type", "application/json"), ("set-cookie", "session=secret")];
+    let headers =
+        [("content-type", "application/json"), ("set-cookie", "session=secret"), ("retry-after", "9")];
     (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
 }
 
-fn layer<S: Noted>(store: &S) -> IdempotencyLayer<S> {
+pub(super) fn layer<S: Noted>(store: &S) -> IdempotencyLayer<S> {
     let scope = |request: &Parts| {
         let tenant = request.headers.get("authorization").and_then(|tenant| tenant.to_str().ok());
         tenant.map(str::to_owned).ok_or(StatusCode::UNAUTHORIZED)
@@ -78,7 +79,7 @@ fn layer<S: Noted>(store: &S) -> IdempotencyLayer<S> {
     IdempotencyLayer::over(runner, scope).unwrap()
 }
 
-fn router<S: Noted>(bank: &Arc<Bank>, layer: IdempotencyLayer<S>) -> Router {
+pub(super) fn router<S: Noted>(bank: &Arc<Bank>, layer: IdempotencyLayer<S>) -> Router {
     let charges = post(charge).get(|| async { "list" });
     Router::new()
         .route("/v1/charges", charges)
@@ -87,37 +88,57 @@ fn router<S: Noted>(bank: &Arc<Bank>, layer: IdempotencyLayer<S>) -> Router {
         .with_state(bank.clone())
 }
 
-fn request(key: &str, body: &str) -> Request<Body> {
+pub(super) fn request(key: &str, body: &str) -> Request<Body> {
     let request = Request::builder().method("POST").uri("/v1/charges").header("authorization", "sk_1");
     let request = request.header("content-type", "application/x-www-form-urlencoded");
     let request = if key.is_empty() { request } else { request.header("idempotency-key", key) };
     request.body(Body::from(body.to_owned())).unwrap()
 }
 
-async fn post_charge(router: &Router, key: &str, body: &str) -> Got {
+pub(super) async fn post_charge(router: &Router, key: &str, body: &str) -> Got {
     send(router, request(key, body)).await
 }
 
 async fn a_handler_is_called_once_and_replayed<S: Noted>(stage: Stage<S>) {
-    for (status, key) in [(200, "a"), (302, "b"), (402, "c"), (404, "d")] {
+    for (status, key) in [(200, "a"), (302, "b"), (402, "c"), (404, "d"), (409, "e")] {
         let bank = Bank::new();
         let server = router(&bank, layer(&stage.store));
         let body = format!("amount=5&status={status}");
         let first = post_charge(&server, key, &body).await;
+        assert_eq!((first.status, first.is_replayed()), (status, false));
+        assert_eq!(first.header("idempotency-key"), Some(key));
         assert_eq!(
-            (first.status, first.is_replayed(), first.header("idempotency-key")),
-            (status, false, Some(key))
+            (first.header("set-cookie"), first.header("retry-after")),
+            (None, None),
+            "they are on no list"
         );
         let restarted = router(&bank, layer(&S::again(&stage).await));
         for server in [&server, &restarted] {
             let again = post_charge(server, key, &body).await;
             assert!(again.is_replayed());
-            assert_eq!((again.status, &again.body), (first.status, &first.body));
+            assert_eq!(again.stored(), first.stored());
             assert_eq!(again.header("content-type"), Some("application/json"));
-            assert_eq!(again.header("set-cookie"), None, "it is on no list");
         }
         assert_eq!(bank.charges(), 1);
     }
+}
+
+/// Whatever its bytes are, and whichever encoding says so.
+async fn a_body_of_any_bytes_is_replayed_with_its_encoding<S: Noted>(stage: Stage<S>) {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let headers = [("content-encoding", "x-ours"), ("link", "</a>"), ("vary", "accept-encoding")];
+    let encoded = bytes.clone();
+    let server = Router::new()
+        .route(
+            "/v1/charges",
+            post(async move || (AppendHeaders(headers), AppendHeaders([("link", "</b>")]), encoded.clone())),
+        )
+        .layer(layer(&stage.store));
+    let first = post_charge(&server, "k", "").await;
+    assert_eq!((&first.body[..], first.header("content-encoding")), (&bytes[..], Some("x-ours")));
+    assert_eq!((first.headers.get_all("link").iter().count(), first.header("vary")), (2, None));
+    let again = post_charge(&server, "k", "").await;
+    assert!(again.is_replayed() && again.stored() == first.stored());
 }
 
 async fn what_may_pass_is_sent_once_and_not_kept<S: Noted>(stage: Stage<S>) {
@@ -155,6 +176,22 @@ async fn another_request_never_reaches_the_handler<S: Noted>(stage: Stage<S>) {
         }
     }
     assert_eq!((first.await.unwrap().status, bank.charges()), (200, 1));
+}
+
+/// A nested router sees a path without its prefix.
+async fn the_path_counts_as_it_came_into_the_outermost_router<S: Noted>(stage: Stage<S>) {
+    let bank = Bank::new();
+    let server = Router::new().nest("/banks/{bank}", router(&bank, layer(&stage.store)));
+    let at = async |path: &str| {
+        let mut request = request("k", "amount=5");
+        *request.uri_mut() = path.parse().unwrap();
+        send(&server, request).await
+    };
+    assert_eq!(at("/banks/1/v1/charges").await.status, 200);
+    assert_eq!(at("/banks/2/v1/charges").await.problem(), "key-reused");
+    // The host is part of the address that a proxy sends, and of every one of HTTP/2.
+    assert!(at("http://bank/banks/1/v1/charges").await.is_replayed());
+    assert_eq!(bank.charges(), 1);
 }
 
 async fn a_duplicate_waits_for_the_first<S: Noted>(stage: Stage<S>) {
@@ -288,8 +325,10 @@ async fn fingerprint_errors_and_what_is_kept_may_be_ones_own<S: Noted>(stage: St
 
 everywhere!(
     a_handler_is_called_once_and_replayed,
+    a_body_of_any_bytes_is_replayed_with_its_encoding,
     what_may_pass_is_sent_once_and_not_kept,
     another_request_never_reaches_the_handler,
+    the_path_counts_as_it_came_into_the_outermost_router,
     a_duplicate_waits_for_the_first,
     a_response_that_is_too_large_goes_to_the_first_client_alone,
     a_handler_that_panics_is_called_again,

@@ -2,6 +2,9 @@
 
 mod contract;
 mod layer;
+mod leaving;
+mod plain;
 mod shop;
 mod sockets;
+mod standing;
 mod waiting;

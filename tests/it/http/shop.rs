@@ -105,7 +105,7 @@ async fn place<C: Notes>(cx: Atomic<'_, C, Shop, Order>, _: Checked) -> Step<Res
 }
 
 /// The tenant is whoever the header says.
-fn tenant(request: &Parts) -> Result<String, StatusCode> {
+pub(super) fn tenant(request: &Parts) -> Result<String, StatusCode> {
     let name = request.headers.get("authorization").and_then(|name| name.to_str().ok());
     name.map(str::to_owned).ok_or(StatusCode::UNAUTHORIZED)
 }

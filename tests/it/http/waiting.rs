@@ -89,17 +89,36 @@ async fn who_says_nothing_waits_as_long_as_the_service_says<S: Noted>(stage: Sta
 async fn more_duplicates_than_there_are_places_are_told_at_once<S: Noted>(stage: Stage<S>) {
     let shop = Shop::new();
     shop.holds.store(1, Ordering::SeqCst);
-    let server = router(&shop, &stage.store, Settings::default().waiters(0));
+    let settings = Settings::default().waiters(0).longest_wait(Duration::MAX);
+    let server = router(&shop, &stage.store, settings);
     let first = tokio::spawn({
         let server = server.clone();
         async move { post_order(&server, "k", &order("o-1")).await }
     });
     shop.arrived().await;
     let waiter = request("POST", "/orders", "k").header("prefer", "wait=1000");
-    let told = send(&server, waiter.body(order("o-1").into()).unwrap()).await;
+    let told = send(&server, waiter.body(order("o-1").into()).unwrap());
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await.expect("it is told at once");
     assert_eq!(told.problem(), "in-progress");
     shop.open();
     first.await.unwrap();
+}
+
+/// No wait is too long to be reckoned with.
+async fn who_would_wait_for_ever_may<S: Noted>(stage: Stage<S>) {
+    let shop = Shop::new();
+    shop.holds.store(1, Ordering::SeqCst);
+    let server = router(&shop, &stage.store, Settings::default().longest_wait(Duration::MAX));
+    let first = tokio::spawn({
+        let server = server.clone();
+        async move { post_order(&server, "k", &order("o-1")).await }
+    });
+    shop.arrived().await;
+    let waiter = request("POST", "/orders", "k").header("prefer", format!("wait={}", u64::MAX));
+    let waiter = waiter.body(Body::from(order("o-1"))).unwrap();
+    let waiter = tokio::spawn(async move { send(&server, waiter).await });
+    shop.open();
+    assert_eq!(waiter.await.unwrap().stored(), first.await.unwrap().stored());
 }
 
 async fn a_request_waits_for_its_own_run_only_so_long<S: Noted>(stage: Stage<S>) {
@@ -155,6 +174,7 @@ everywhere!(
     many_duplicates_wait_for_the_first_and_get_its_bytes,
     who_says_nothing_waits_as_long_as_the_service_says,
     more_duplicates_than_there_are_places_are_told_at_once,
+    who_would_wait_for_ever_may,
     a_request_waits_for_its_own_run_only_so_long,
     who_rather_hears_of_it_elsewhere_is_told_where,
 );
