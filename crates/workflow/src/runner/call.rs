@@ -64,6 +64,9 @@ impl<S: Store, A, In> fmt::Debug for Call<S, A, In> {
     }
 }
 
+/// A call that was checked: of which runner, which workflow, and what is asked of the key.
+type Asked<S, A> = (Arc<Inner<S, A>>, &'static str, Ask);
+
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
     pub(super) fn new(inner: Arc<Inner<S, A>>, workflow: &'static str, key: Key, request: In) -> Self {
         Self { inner, workflow, key, request, origin: Origin::default() }
@@ -115,7 +118,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
     }
 
     /// What is asked of the key, of which workflow: checked before anything is claimed.
-    pub(super) fn ask(self) -> Result<(Arc<Inner<S, A>>, &'static str, Ask), Error> {
+    pub(super) fn ask(self) -> Result<Asked<S, A>, Error> {
         let workflow = registered(&self.inner, self.workflow)?;
         if workflow.known.request != TypeId::of::<In>() {
             return Err(Error::NotRegistered { workflow: self.workflow.to_owned() });
