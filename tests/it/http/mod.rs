@@ -2,6 +2,7 @@
 
 mod contract;
 mod layer;
+mod path;
 mod shop;
 mod sockets;
 mod waiting;
