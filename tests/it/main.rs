@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod begun_elsewhere;
 mod broken_wire;
 mod cancel;
 mod cancelled_begin;

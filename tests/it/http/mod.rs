@@ -3,6 +3,7 @@
 mod contract;
 mod layer;
 mod leaving;
+mod path;
 mod plain;
 mod shop;
 mod sockets;

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::request::{Builder, Parts};
 use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::{get, post, put};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -117,10 +118,16 @@ pub(super) fn router<S: Noted>(shop: &Arc<Shop>, store: &S, settings: Settings) 
     Router::new()
         .route("/orders", post(run(orders::<S::Conn>).validate(rule)).put(run(orders::<S::Conn>)))
         .route("/shops/{shop}/orders", post(run(orders::<S::Conn>)))
+        .route("/orders/{order_id}", put(run(orders::<S::Conn>).with_path().unstored(busy)))
         .route("/optional", post(run(orders::<S::Conn>).key_optional()))
         .route("/optional/{id}", put(run(orders::<S::Conn>).key_optional()))
         .route("/orders/status", get(status(orders::<S::Conn>)))
         .with_state(idempotency)
+}
+
+/// What a client hears of a step that is away.
+fn busy(error: &(dyn std::error::Error + 'static)) -> Option<axum::response::Response> {
+    (error.to_string() == "away").then(|| (StatusCode::CONFLICT, "busy").into_response())
 }
 
 /// What came back.

@@ -7,7 +7,7 @@ mod summary;
 
 use std::time::Duration;
 
-use workflow::{Error, Key, Origin, Response, Runner, StoreError};
+use workflow::{Error, Key, Origin, Response, Runner, STARTED, StoreError};
 
 use crate::app::App;
 use crate::cart::{self, Cart};
@@ -78,6 +78,11 @@ async fn adopt_one<S: ShopStore>(
         summary.others += 1;
         return Ok(());
     };
+    if is_here(runner, &key, &row).await? {
+        summary.there += 1;
+        finish(runner, row.key, key, summary).await;
+        return Ok(());
+    }
     let stand = match stand(runner, &row, &key, &cart_id).await? {
         Ok(stand) => stand,
         Err(left) => {
@@ -87,15 +92,19 @@ async fn adopt_one<S: ShopStore>(
     };
     let is_finished = matches!(stand, Stand::Finished(_));
     let is_new = planted(runner, &key, &cart_id, &origin, stand).await?;
-    match (is_finished, is_new) {
-        (true, true) => summary.replayable += 1,
-        (_, false) => summary.there += 1,
-        (false, true) => {}
-    }
-    if !is_finished {
+    if is_finished && is_new {
+        summary.replayable += 1;
+    } else {
         finish(runner, row.key, key, summary).await;
     }
     Ok(())
+}
+
+/// Whether the key was taken over before. One that stands at its start, and did not there, was not: an adoption was killed
+/// while it planted it.
+async fn is_here<S: ShopStore>(runner: &Runner<S, App>, key: &Key, row: &Row) -> Result<bool, Error> {
+    let found = runner.status(key).await?;
+    Ok(found.is_some_and(|found| found.recovery_point != STARTED || row.recovery_point == STARTED))
 }
 
 /// Its key here, its cart, and the request by which its client asks again; `None` if it is no completion.

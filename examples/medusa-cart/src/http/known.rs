@@ -17,7 +17,9 @@ pub(crate) async fn cart<S: ShopStore>(
     next: Next,
 ) -> Result<Response, Refusal> {
     let cart_id = path.iter().find(|(name, _)| *name == "cart_id").map_or("", |(_, id)| id);
-    match cart::exists(&mut *site.store.reader().await?, cart_id).await? {
+    // Given back before the request goes on: it needs connections of its own.
+    let exists = cart::exists(&mut *site.store.reader().await?, cart_id).await?;
+    match exists {
         true => Ok(next.run(request).await),
         false => Err(Refusal::not_found("Cart", cart_id)),
     }

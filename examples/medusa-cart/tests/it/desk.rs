@@ -249,6 +249,7 @@ impl Customer {
         loop {
             let got = self.complete(cart_id, Some(key)).await;
             let Some(seconds) = got.header("retry-after") else { return got };
+            assert_eq!(got.status, 409, "{}", got.body);
             let seconds: u64 = seconds.parse().unwrap();
             assert!((1..=300).contains(&seconds), "the client gives up at {seconds}");
             tokio::time::sleep(Duration::from_millis(100)).await;
