@@ -264,8 +264,8 @@ where
     Came::Accepted(response, run)
 }
 
-/// What else makes it the same request: the method, the route with its parameters' places, path and query. A nested router
-/// has cut its prefix off the path, parameters and all: the one that counts is as it came.
+/// What else makes it the same request: the method, the route with its parameters' places, path and query. A nested
+/// router has cut its prefix off the path, parameters and all: the one that counts is as it came.
 pub(crate) fn origin(parts: &Parts) -> Origin {
     let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
     let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());

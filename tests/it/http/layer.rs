@@ -234,15 +234,21 @@ async fn a_handler_that_panics_is_called_again<S: Noted>(stage: Stage<S>) {
 
 /// Another process, and the first one wakes up too late.
 async fn a_handler_whose_process_is_gone_is_called_again<S: Noted>(stage: Stage<S>) {
+    for (key, body) in [("a", "hold=1"), ("b", "hold=1&first=503")] {
+        is_called_again(&stage, key, body).await;
+    }
+}
+
+async fn is_called_again<S: Noted>(stage: &Stage<S>, key: &'static str, body: &'static str) {
     let bank = Bank::new();
     let frozen = tokio::spawn({
-        let server = router(&bank, layer(&S::again(&stage).await));
-        async move { post_charge(&server, "k", "hold=1").await }
+        let server = router(&bank, layer(&S::again(stage).await));
+        async move { post_charge(&server, key, body).await }
     });
     bank.arrived.acquire().await.unwrap().forget();
     stage.clock.advance(LEASE);
     let server = router(&bank, layer(&stage.store));
-    let got = post_charge(&server, "k", "hold=1").await;
+    let got = post_charge(&server, key, body).await;
     assert_eq!((got.status, &got.body[..]), (200, &br#"{"id":"ch_2","long":""}"#[..]));
     bank.gate.add_permits(1);
     let late = frozen.await.unwrap();
@@ -251,7 +257,7 @@ async fn a_handler_whose_process_is_gone_is_called_again<S: Noted>(stage: Stage<
         (409, "in-progress"),
         "what it has answered nobody else will get"
     );
-    assert_eq!(post_charge(&server, "k", "hold=1").await.body, got.body);
+    assert_eq!(post_charge(&server, key, body).await.body, got.body);
     let keys = bank.effect_keys();
     assert!(keys.len() == 2 && keys[0] == keys[1], "both calls made one effect: {keys:?}");
 }
