@@ -72,6 +72,18 @@ impl Refusal {
     fn failed() -> Self {
         Self::new(500, "unknown_error", "An unknown error occurred.").code("unknown_error")
     }
+
+    /// The conflict of a step that met another transaction, if its error is one.
+    pub(crate) fn met_another(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let mut at = Some(error);
+        while let Some(error) = at {
+            if error.downcast_ref::<sqlx::Error>().is_some_and(met_another) {
+                return Some(Self::conflict());
+            }
+            at = error.source();
+        }
+        None
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -91,10 +103,14 @@ impl IntoResponse for Refusal {
 /// may try again. All of them alike, the deadlock too.
 const MET_ANOTHER: [&str; 5] = ["40001", "40P01", "55P03", "5", "517"];
 
+fn met_another(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| MET_ANOTHER.contains(&&*code))
+}
+
 impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|error| error.code());
-        if code.is_some_and(|code| MET_ANOTHER.contains(&&*code)) {
+        if met_another(&error) {
             return Self::conflict();
         }
         tracing::error!(error = &error as &dyn std::error::Error, "a request met an error of the database");

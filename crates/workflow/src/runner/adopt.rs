@@ -12,7 +12,7 @@ use crate::record::{Lease, Status, Take};
 use crate::{Error, RecoveryPoint, Response, Store};
 
 use super::Inner;
-use super::call::{Call, registered};
+use super::call::Call;
 use super::claim::{self, Ask};
 use super::drive::Registered;
 use super::seal::{Sealed, Sealer};
@@ -61,7 +61,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Adopt<S, A, In> {
         let Self { call, walk } = self;
         let (inner, workflow, ask) = call.ask()?;
         let walk = walk.into_iter().collect::<Result<Vec<_>, _>>().map_err(RequestError::from)?;
-        Planting { inner: &inner, workflow: registered(&inner, workflow)?, walk }.plant(ask).await
+        Planting { inner: &inner, workflow, walk }.plant(ask).await
     }
 }
 

@@ -55,6 +55,9 @@ pub struct Call<S: Store, A, In> {
     origin: Origin,
 }
 
+/// What is asked of a key, with what answers it.
+pub(super) type Asked<S, A> = (Arc<Inner<S, A>>, Registered<S, A>, Ask);
+
 impl<S: Store, A, In> fmt::Debug for Call<S, A, In> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
@@ -63,9 +66,6 @@ impl<S: Store, A, In> fmt::Debug for Call<S, A, In> {
             .finish_non_exhaustive()
     }
 }
-
-/// A call that was checked: of which runner, which workflow, and what is asked of the key.
-type Asked<S, A> = (Arc<Inner<S, A>>, &'static str, Ask);
 
 impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
     pub(super) fn new(inner: Arc<Inner<S, A>>, workflow: &'static str, key: Key, request: In) -> Self {
@@ -112,7 +112,6 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
 
     fn spawn(self, accepted: oneshot::Sender<bool>) -> Result<JoinHandle<Result<Answered, Error>>, Error> {
         let (inner, workflow, ask) = self.ask()?;
-        let workflow = registered(&inner, workflow)?;
         let span = span(workflow.known.workflow, &ask.key);
         Ok(tokio::spawn(finish(inner, workflow, ask, accepted).instrument(span)))
     }
@@ -127,7 +126,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Call<S, A, In> {
         let request = serde_json::to_vec(&self.request).map_err(RequestError::from)?;
         serde_json::from_slice::<In>(&request).map_err(RequestError::Unreadable)?;
         let ask = Ask { key: self.key, request: Some(request), origin: self.origin };
-        Ok((self.inner, self.workflow, ask))
+        Ok((self.inner, workflow, ask))
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 enum Command {
     /// Serve Medusa's store routes
     Serve(Serve),
-    /// Take over the keys of a Medusa v1 out of its table of idempotency keys, and finish the unfinished ones
+    /// Take over the keys of a Medusa v1 out of its table `idempotency_key`, and finish the unfinished ones
     Adopt(Database),
 }
 

@@ -12,6 +12,7 @@ pub(crate) use hook::{PATH as HOOK_PATH, origin as hook_origin, scope as hook_sc
 
 use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, http::StatusCode};
 use workflow::{BuildError, Runner};
@@ -96,8 +97,9 @@ fn keeps(status: StatusCode) -> bool {
     status.is_success()
 }
 
-fn not_yet(error: &(dyn std::error::Error + 'static)) -> Option<axum::response::Response> {
-    NotYet::among(error).map(axum::response::IntoResponse::into_response)
+/// What is not stored of a completion: a cart that is not ready, two transactions that met.
+fn not_yet(error: &(dyn std::error::Error + 'static)) -> Option<Response> {
+    NotYet::among(error).or_else(|| Refusal::met_another(error)).map(IntoResponse::into_response)
 }
 
 impl From<workflow::Error> for Refusal {

@@ -6,6 +6,7 @@ mod adoption;
 mod cases;
 mod cli;
 mod crowd;
+mod deadlock;
 mod desk;
 mod kill;
 mod losses;
