@@ -2,6 +2,7 @@
 
 mod contract;
 mod layer;
+mod reap;
 mod shop;
 mod sockets;
 mod waiting;
