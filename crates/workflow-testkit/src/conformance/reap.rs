@@ -105,7 +105,10 @@ pub async fn all_rows_of_a_key_go_with_it_and_no_others<F: Factory>(factory: F) 
         let job = job(value);
         let mut tx = store.begin().await.unwrap();
         let at = row(&store, &new).await.created_at;
-        let at = store.advance_in(&mut tx, lease, &[first(b"data", at)], &[job.clone()]).await.unwrap();
+        let at = store
+            .advance_in(&mut tx, lease, &[first(b"data", at)], std::slice::from_ref(&job))
+            .await
+            .unwrap();
         store.commit(tx).await.unwrap();
         factory.deliver(&store, job.message_id).await;
         let response = response(b"done");

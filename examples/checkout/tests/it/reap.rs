@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use checkout::{
-    Answer, Card, Charge, Gateway, Line, Order, Outcome, Running, SecretKeys, Shop, ShopStore, Stamp,
-    checkout,
+    Answer, Card, Charge, Gateway, Line, Order, Outcome, Running, SecretKeys, Shop, ShopSql, ShopStore,
+    Stamp, checkout,
 };
 use tokio::sync::Semaphore;
 use workflow::{Error, Key, Runner};
