@@ -15,6 +15,7 @@ const CREATE_NOTES: &str = "CREATE TABLE notes (note text NOT NULL)";
 const NOTE: &str = "INSERT INTO notes VALUES ($1)";
 const NOTES: &str = "SELECT note FROM notes";
 const STAGED: &str = "SELECT message_id, kind, payload FROM workflow_staged_jobs";
+const DELIVER: &str = "UPDATE workflow_staged_jobs SET delivered_at = staged_at WHERE message_id = $1";
 
 /// What both factories remember: the database that their stores are in, and its clock.
 #[derive(Clone, Default)]
@@ -88,6 +89,10 @@ impl Factory for InSqlite {
         };
         rows.iter().map(job).collect()
     }
+
+    async fn deliver(&self, store: &Sqlite, message_id: Uuid) {
+        sqlx::query(DELIVER).bind(message_id).execute::<&SqlitePool>(store.pool()).await.unwrap();
+    }
 }
 
 #[derive(Clone, Default)]
@@ -142,6 +147,10 @@ impl Factory for InPostgres {
             payload: row.get(2),
         };
         rows.iter().map(job).collect()
+    }
+
+    async fn deliver(&self, store: &Postgres, message_id: Uuid) {
+        sqlx::query(DELIVER).bind(message_id).execute::<&PgPool>(store.pool()).await.unwrap();
     }
 }
 

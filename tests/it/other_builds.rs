@@ -131,6 +131,33 @@ async fn postgres_does_not_keep_the_lease_of_a_damaged_row() {
     a_damaged_row_stays_free(&store, &clock, set).await;
 }
 
+const EXPIRED: &str = "UPDATE workflow_idempotency_keys SET expires_at = created_at";
+
+/// Neither this build nor an earlier one gives a key that is not finished a time to expire.
+async fn an_unfinished_row_stays<S: Store>(store: &S, clock: &Clock, set: impl AsyncFn(&'static str)) {
+    store.insert(&new_key("k")).await.unwrap().unwrap();
+    set(EXPIRED).await;
+    clock.advance(LEASE * 1000);
+    assert_eq!(store.reap(10).await.unwrap(), 0);
+    set(ATTENTION).await;
+    assert_eq!(store.reap(10).await.unwrap(), 0);
+    assert!(store.find(&Key::new("tenant", "k").unwrap()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn sqlite_does_not_reap_an_unfinished_row_that_says_it_is_over() {
+    let (_database, store, clock) = databases::sqlite_store().await;
+    let (set, _) = behind!(store);
+    an_unfinished_row_stays(&store, &clock, set).await;
+}
+
+#[tokio::test]
+async fn postgres_does_not_reap_an_unfinished_row_that_says_it_is_over() {
+    let (_database, store, clock) = databases::postgres_store().await;
+    let (set, _) = behind!(store);
+    an_unfinished_row_stays(&store, &clock, set).await;
+}
+
 async fn a_high_version_can_be_read<S: Store>(store: &S) {
     let new = NewKey { version: 4_000_000_000, ..new_key("k") };
     store.insert(&new).await.unwrap().unwrap();

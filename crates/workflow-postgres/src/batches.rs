@@ -16,7 +16,7 @@ use crate::postgres::connection;
 use crate::writes::{Release, Writes};
 
 /// What a row takes on the wire besides its texts and bytes, at the most: ids, digests, times, and a length each.
-const FIXED: usize = 220;
+const FIXED: usize = 256;
 
 /// The committers of one store.
 pub(crate) struct Committers {

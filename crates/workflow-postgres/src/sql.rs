@@ -18,6 +18,7 @@ macro_rules! statements {
 }
 
 statements! {
+    /// Where no tombstone stands in its way: one is found by a look into an index that is nearly always empty.
     insert = "
         INSERT INTO {prefix}idempotency_keys (
             id, scope, idempotency_key, workflow, version, digest, digest_version, effect_seed, generation,
@@ -26,6 +27,7 @@ statements! {
         SELECT $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'started', 'running', 1, 1,
             1, t, t, t, t, t + $15
         FROM (SELECT {now} AS t) AS clock
+        WHERE coalesce((SELECT generation FROM {prefix}tombstones WHERE scope = $3 AND key_hash = $16), -1) < $10
         ON CONFLICT (scope, idempotency_key) DO NOTHING
         RETURNING first_attempt_at";
 
@@ -41,11 +43,17 @@ statements! {
         FROM (SELECT {now} AS t) AS clock, (
             SELECT unnest($2::uuid[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::int4[]),
                 unnest($7::bytea[]), unnest($8::int2[]), unnest($9::bytea[]), unnest($10::int4[]), unnest($11::text[]),
-                unnest($12::text[]), unnest($13::bytea[]), unnest($14::uuid[]), unnest($15::int8[])
+                unnest($12::text[]), unnest($13::bytea[]), unnest($14::uuid[]), unnest($15::int8[]),
+                unnest($16::bytea[])
             ) AS a (id, scope, value, workflow, version, digest, digest_version, effect_seed, generation, method, path,
-                params, claim_id, ttl)
+                params, claim_id, ttl, key_hash)
+        WHERE coalesce((SELECT b.generation FROM {prefix}tombstones AS b
+            WHERE b.scope = a.scope AND b.key_hash = a.key_hash), -1) < a.generation
         ON CONFLICT (scope, idempotency_key) DO NOTHING
         RETURNING id, first_attempt_at";
+
+    /// What an insert is refused by.
+    buried = "SELECT generation FROM {prefix}tombstones WHERE scope = $1 AND key_hash = $2";
 
     /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost. The same claim is the same
     /// holder: it keeps its fence, so that a late duplicate throws nobody out. What a later build may write into
@@ -237,6 +245,13 @@ statements! {
     points = "
         SELECT seq, name, step, data FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq";
 
+    /// Written with the undo, not by the reaper: an insert that waits for the reaper reads what was there before it.
+    bury = "
+        INSERT INTO {prefix}tombstones (scope, key_hash, generation, buried_at)
+        SELECT scope, $3, generation, {now} FROM {prefix}idempotency_keys WHERE id = $2
+        ON CONFLICT (scope, key_hash) DO UPDATE SET
+            generation = excluded.generation, buried_at = excluded.buried_at";
+
     stage = "
         INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
         VALUES ($2, $3, $4, $5, {now})";
@@ -303,6 +318,27 @@ statements! {
     settle = "
         SELECT fence, status, recovery_point, first_attempt_at, response_code, response_headers, response_body
         FROM {prefix}idempotency_keys WHERE id = $1 FOR UPDATE";
+
+    /// Keys with all that is theirs. A key is looked at again when it is locked, and one that another reaper has locked is
+    /// his. The clock is a query of its own: once it has been read, the index is read to there and not to its end. The ids
+    /// become an array, which the planner takes for short: it asks an index for each.
+    reap = "
+        WITH over AS MATERIALIZED (
+            SELECT k.id FROM {prefix}idempotency_keys AS k
+            WHERE k.status = 'finished' AND k.expires_at <= (SELECT {now})
+                AND NOT EXISTS (
+                    SELECT FROM {prefix}staged_jobs AS j WHERE j.key_id = k.id AND j.delivered_at IS NULL)
+            ORDER BY k.expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ), gone AS (
+            DELETE FROM {prefix}idempotency_keys WHERE id = ANY (ARRAY (SELECT id FROM over))
+        ), points AS (
+            DELETE FROM {prefix}recovery_points WHERE key_id = ANY (ARRAY (SELECT id FROM over))
+        ), failures AS (
+            DELETE FROM {prefix}failed_attempts WHERE key_id = ANY (ARRAY (SELECT id FROM over))
+        ), jobs AS (
+            DELETE FROM {prefix}staged_jobs WHERE key_id = ANY (ARRAY (SELECT id FROM over))
+        )
+        SELECT count(*) FROM over";
 
     /// It takes the rows that it can get at once: one that is locked just now is being advanced by its run.
     heartbeat = "

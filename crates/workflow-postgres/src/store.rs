@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 use workflow::seam::{
     Advance, Backlog, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance,
-    PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
+    PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then, key_hash,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -48,6 +48,15 @@ impl Store for Postgres {
         taken.map(Some)
     }
 
+    async fn generation(&self, key: &Key) -> Result<i32, StoreError> {
+        let hash = key_hash(key.value());
+        let buried = sqlx::query_scalar(self.sql.buried).bind(key.scope()).bind(&hash[..]);
+        let mut conn = self.conn().await?;
+        let buried: Result<Option<i32>, _> = buried.fetch_optional(&mut *conn).await;
+        let buried = conn.answered(buried).map_err(harmless("looking for a tombstone"))?;
+        Ok(buried.map_or(0, |generation| generation.saturating_add(1)))
+    }
+
     async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let found = self.now(self.sql.find).bind(key.scope()).bind(key.value());
         let mut conn = self.conn().await?;
@@ -76,8 +85,14 @@ impl Store for Postgres {
         lease: Lease,
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
+        buried: Option<&Key>,
     ) -> Result<DateTime<Utc>, StoreError> {
-        self.walk(tx, lease, walk, jobs, Status::Undoing).await
+        let at = self.walk(tx, lease, walk, jobs, Status::Undoing).await?;
+        if let Some(key) = buried {
+            let bury = self.now(self.sql.bury).bind(lease.id).bind(&key_hash(key.value())[..]);
+            bury.execute(&mut **tx).await.map_err(harmless("leaving a tombstone"))?;
+        }
+        Ok(at)
     }
 
     async fn turn(
@@ -186,6 +201,14 @@ impl Store for Postgres {
             None => Beat::Lost,
         };
         Ok(leases.iter().map(beat).collect())
+    }
+
+    async fn reap(&self, limit: u32) -> Result<u32, StoreError> {
+        let reap = self.now(self.sql.reap).bind(i64::from(limit));
+        let mut conn = self.conn().await?;
+        let reaped = reap.fetch_one(&mut *conn).await;
+        let reaped: i64 = conn.answered(reaped).map_err(committing("reaping"))?.get(0);
+        Ok(u32::try_from(reaped).unwrap_or(u32::MAX))
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {

@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 use workflow::Clock;
-use workflow::seam::{Advance, Lease, NewKey, OwnedAdvance, Status, StoredResponse};
+use workflow::seam::{Advance, Lease, NewKey, OwnedAdvance, Status, StoredResponse, key_hash};
 
 use crate::rows::{self, interval};
 use crate::sql::Sql;
@@ -50,7 +50,8 @@ impl Writes {
             .bind(&new.request_path)
             .bind(&new.request_params)
             .bind(new.claim_id)
-            .bind(interval(new.lease));
+            .bind(interval(new.lease))
+            .bind(&key_hash(&new.value)[..]);
         Ok(insert.fetch_optional(conn).await?.map(|row| row.get(0)))
     }
 
@@ -74,7 +75,8 @@ impl Writes {
             .bind(column(new, |new| new.request_path.as_deref()))
             .bind(column(new, |new| &*new.request_params))
             .bind(column(new, |new| new.claim_id))
-            .bind(column(new, |new| rows::micros(new.lease)));
+            .bind(column(new, |new| rows::micros(new.lease)))
+            .bind(column(new, |new| key_hash(&new.value).to_vec()));
         let inserted = insert.fetch_all(conn).await?;
         let inserted: HashMap<Uuid, DateTime<Utc>> =
             inserted.iter().map(|row| (row.get(0), row.get(1))).collect();

@@ -25,9 +25,10 @@ pub struct Migration {
     checksum: Vec<u8>,
 }
 
-const FILES: [(i64, &str, &str); 2] = [
+const FILES: [(i64, &str, &str); 3] = [
     (1, "idempotency_keys", include_str!("../migrations/0001_idempotency_keys.sql")),
     (2, "storage", include_str!("../migrations/0002_storage.sql")),
+    (3, "reaper", include_str!("../migrations/0003_reaper.sql")),
 ];
 
 const CREATE: &str = "

@@ -55,6 +55,24 @@ mod tests {
     use crate::Sqlite;
 
     #[tokio::test]
+    async fn the_reaper_reads_what_is_over_and_looks_for_the_rest_by_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let store =
+            Sqlite::open(&format!("sqlite://{}", dir.path().join("test.db").display())).await.unwrap();
+        let all = store.sql.reap_all.split(';');
+        for sql in [store.sql.reap, store.sql.buried].into_iter().chain(all) {
+            let sql = sql.replace("$1", "'1'").replace("$2", "'2'");
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(explain).fetch_all(store.pool()).await.unwrap();
+            let lines = || plan.iter().map(|(.., line)| &**line);
+            assert!(lines().any(|line| line.starts_with("SEARCH")), "{plan:?}");
+            assert!(!lines().any(|line| line.contains("SCAN") && !line.contains("json_each")), "{plan:?}");
+            assert!(!lines().any(|line| line.contains("ORDER BY")), "it is read in order: {plan:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_counted_for_the_gauges_is_read_by_the_partial_indexes() {
         let dir = tempfile::tempdir().unwrap();
         let store =

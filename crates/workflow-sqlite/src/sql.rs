@@ -29,7 +29,7 @@ macro_rules! statements {
 /// What a batch's row can hold. Which of it a write has, its kind says; the rest is null.
 const BATCH: &str = "place, clock, kind, id, fence, ttl, \
     scope, value, workflow, version, digest, digest_version, effect_seed, generation, request_method, request_path, \
-    request_params, claim_id, \
+    request_params, claim_id, key_hash, \
     prev, name, seq, data, step, attempts, first_attempt_at, code, headers, body, kept, error";
 
 const INSERT_BATCH: &str = "INSERT INTO workflow_batch VALUES {rows}";
@@ -46,19 +46,25 @@ statements! {
 
     batch = "CREATE TEMP VIEW workflow_batch ({batch}) AS SELECT {nulls}";
 
+    /// Where no tombstone stands in its way: one is found by a look into an index that is nearly always empty.
     insert = "
         CREATE TEMP TRIGGER workflow_insert INSTEAD OF INSERT ON workflow_batch WHEN NEW.kind = 'insert' BEGIN
             INSERT INTO {prefix}idempotency_keys (
                 id, scope, idempotency_key, workflow, version, digest, digest_version, effect_seed, generation,
                 request_method, request_path, request_params, claim_id, recovery_point, status, fence, attempts,
                 step_attempts, created_at, locked_at, last_run_at, first_attempt_at, lease_expires_at)
-            VALUES (NEW.id, NEW.scope, NEW.value, NEW.workflow, NEW.version, NEW.digest, NEW.digest_version,
+            SELECT NEW.id, NEW.scope, NEW.value, NEW.workflow, NEW.version, NEW.digest, NEW.digest_version,
                 NEW.effect_seed, NEW.generation, NEW.request_method, NEW.request_path, NEW.request_params,
                 NEW.claim_id, 'started', 'running', 1, 1,
-                1, {row_now}, {row_now}, {row_now}, {row_now}, {row_now} + NEW.ttl)
+                1, {row_now}, {row_now}, {row_now}, {row_now}, {row_now} + NEW.ttl
+            WHERE coalesce((SELECT generation FROM {prefix}tombstones
+                WHERE scope = NEW.scope AND key_hash = NEW.key_hash), -1) < NEW.generation
             ON CONFLICT (scope, idempotency_key) DO NOTHING;
             {answer};
         END";
+
+    /// What an insert is refused by.
+    buried = "SELECT generation FROM {prefix}tombstones WHERE scope = $1 AND key_hash = $2";
 
     /// The compare-and-set. Free is: no live lease, or our own claim whose reply was lost. The same claim is the same
     /// holder: it keeps its fence, so that a late duplicate throws nobody out. What a later build may write into
@@ -199,6 +205,14 @@ statements! {
     reached_all = "
         SELECT seq, name, step, data FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq";
 
+    /// Written with the undo, not by the reaper: in the other database, an insert that waits for the reaper reads what was
+    /// there before it.
+    bury = "
+        INSERT INTO {prefix}tombstones (scope, key_hash, generation, buried_at)
+        SELECT scope, $3, generation, {now} FROM {prefix}idempotency_keys WHERE id = $2
+        ON CONFLICT (scope, key_hash) DO UPDATE SET
+            generation = excluded.generation, buried_at = excluded.buried_at";
+
     stage = "
         INSERT INTO {prefix}staged_jobs (message_id, key_id, kind, payload, staged_at)
         VALUES ($2, $3, $4, $5, {now})";
@@ -260,6 +274,22 @@ statements! {
     settle = "
         SELECT fence, status, recovery_point, first_attempt_at, response_code, response_headers, response_body
         FROM {prefix}idempotency_keys WHERE id = $1";
+
+    /// Keys, in a write transaction. What is theirs goes by `reap_all`.
+    reap = "
+        DELETE FROM {prefix}idempotency_keys WHERE id IN (
+            SELECT k.id FROM {prefix}idempotency_keys AS k
+            WHERE k.status = 'finished' AND k.expires_at <= {now}
+                AND NOT EXISTS (
+                    SELECT 1 FROM {prefix}staged_jobs AS j WHERE j.key_id = k.id AND j.delivered_at IS NULL)
+            ORDER BY k.expires_at LIMIT $2)
+        RETURNING id";
+
+    /// Of these keys, a JSON array of their ids in hexadecimal digits.
+    reap_all = "
+        DELETE FROM {prefix}recovery_points WHERE key_id IN (SELECT unhex(value) FROM json_each($1));
+        DELETE FROM {prefix}failed_attempts WHERE key_id IN (SELECT unhex(value) FROM json_each($1));
+        DELETE FROM {prefix}staged_jobs WHERE key_id IN (SELECT unhex(value) FROM json_each($1))";
 
     heartbeat = "
         UPDATE {prefix}idempotency_keys SET lease_expires_at = {now} + $2

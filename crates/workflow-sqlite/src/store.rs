@@ -9,7 +9,7 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 use workflow::seam::{
     Advance, Backlog, Beat, Cancel, Census, FailedAttempt, Failure, Filter, Lease, NewKey, OwnedAdvance,
-    PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then,
+    PointRow, Position, ReachedPoint, Record, Status, StoredResponse, Take, Taken, Then, key_hash,
 };
 use workflow::{Key, StagedJob, Store, StoreError};
 
@@ -52,6 +52,14 @@ impl Store for Sqlite {
         }
     }
 
+    async fn generation(&self, key: &Key) -> Result<i32, StoreError> {
+        let hash = key_hash(key.value());
+        let buried = sqlx::query_scalar(self.sql.buried).bind(key.scope()).bind(&hash[..]);
+        let buried: Result<Option<i32>, _> = buried.fetch_optional(&self.pool).await;
+        let buried = buried.map_err(harmless("looking for a tombstone"))?;
+        Ok(buried.map_or(0, |generation| generation.saturating_add(1)))
+    }
+
     async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let found = self.now(self.sql.find).bind(key.scope()).bind(key.value());
         let found = found.fetch_optional(&self.pool).await.map_err(harmless("looking up a key"))?;
@@ -78,8 +86,14 @@ impl Store for Sqlite {
         lease: Lease,
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
+        buried: Option<&Key>,
     ) -> Result<DateTime<Utc>, StoreError> {
-        self.walk(tx, lease, walk, jobs, Status::Undoing).await
+        let at = self.walk(tx, lease, walk, jobs, Status::Undoing).await?;
+        if let Some(key) = buried {
+            let bury = self.now(self.sql.bury).bind(lease.id).bind(&key_hash(key.value())[..]);
+            bury.execute(&mut **tx).await.map_err(harmless("leaving a tombstone"))?;
+        }
+        Ok(at)
     }
 
     async fn turn(
@@ -180,6 +194,17 @@ impl Store for Sqlite {
             });
         }
         tx.commit().await.map(|()| beats)
+    }
+
+    async fn reap(&self, limit: u32) -> Result<u32, StoreError> {
+        let mut tx = self.begin_write().await?;
+        match self.reaped(&mut tx, limit).await.map_err(harmless("reaping")) {
+            Ok(reaped) => tx.commit().await.map(|()| reaped),
+            Err(error) => {
+                tx.rollback().await;
+                Err(error)
+            }
+        }
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {
@@ -286,6 +311,17 @@ impl Sqlite {
             .bind(failure.error)
             .bind(failure.in_doubt);
         noted.execute(conn).await.map(|_| true)
+    }
+
+    async fn reaped(&self, conn: &mut SqliteConnection, limit: u32) -> Result<u32, sqlx::Error> {
+        let reap = self.now(self.sql.reap).bind(i64::from(limit)).fetch_all(&mut *conn).await?;
+        let ids = reap.iter().map(|row| row.try_get::<Uuid, _>(0));
+        let ids: Vec<_> = ids.map(|id| id.map(|id| id.simple().to_string())).collect::<Result<_, _>>()?;
+        if !ids.is_empty() {
+            let all = serde_json::to_string(&ids).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            sqlx::query(self.sql.reap_all).bind(all).execute(conn).await?;
+        }
+        Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX))
     }
 
     async fn walk(

@@ -4,7 +4,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
-use workflow::seam::{Advance, Lease, NewKey, OwnedAdvance, Status, StoredResponse};
+use workflow::seam::{Advance, Lease, NewKey, OwnedAdvance, Status, StoredResponse, key_hash};
 use workflow::{Clock, StoreError};
 
 use crate::error::harmless;
@@ -217,6 +217,7 @@ fn bind_new(insert: Statement, new: Option<&NewKey>) -> Statement {
         .bind(new.and_then(|new| new.request_path.as_deref()))
         .bind(new.map(|new| &*new.request_params))
         .bind(new.map(|new| new.claim_id))
+        .bind(new.map(|new| key_hash(&new.value).to_vec()))
 }
 
 fn bind_advance(insert: Statement, advance: Option<&Advance<'_>>) -> Statement {

@@ -193,6 +193,10 @@ impl<S: Store> Store for Faulty<S> {
         self.call("take", || self.store.take(take)).await
     }
 
+    async fn generation(&self, key: &Key) -> Result<i32, StoreError> {
+        self.call("generation", || self.store.generation(key)).await
+    }
+
     async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         self.call("find", || self.store.find(key)).await
     }
@@ -217,8 +221,9 @@ impl<S: Store> Store for Faulty<S> {
         lease: Lease,
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
+        buried: Option<&Key>,
     ) -> Result<DateTime<Utc>, StoreError> {
-        self.call("undo_in", || self.store.undo_in(tx, lease, walk, jobs)).await
+        self.call("undo_in", || self.store.undo_in(tx, lease, walk, jobs, buried)).await
     }
 
     async fn turn(
@@ -276,6 +281,10 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn heartbeat(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Beat>, StoreError> {
         self.store.heartbeat(leases, ttl).await
+    }
+
+    async fn reap(&self, limit: u32) -> Result<u32, StoreError> {
+        self.call("reap", || self.store.reap(limit)).await
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use uuid::Uuid;
 use workflow::{BoxError, Clock, StagedJob};
 use workflow_testkit::conformance::Factory;
 use workflow_testkit::{Memory, MemoryConn};
@@ -50,6 +51,10 @@ impl Factory for InMemory {
 
     async fn staged(&self, store: &Memory) -> Vec<StagedJob> {
         store.jobs()
+    }
+
+    async fn deliver(&self, store: &Memory, message_id: Uuid) {
+        assert!(store.deliver(message_id).await);
     }
 }
 

@@ -127,6 +127,11 @@ pub(crate) fn effect_seed(
     hash.finalize().into()
 }
 
+/// What a tombstone keeps of a key besides its scope: enough to know it again, and nothing to read.
+pub fn key_hash(value: &str) -> [u8; 32] {
+    Sha256::digest(value.as_bytes()).into()
+}
+
 /// The key that a foreign step hands to the other side: a UUID of version 8 ("custom") from the seed and the
 /// step's effect name.
 pub(crate) fn effect_key(seed: &[u8], effect_name: &str) -> Uuid {

@@ -52,6 +52,7 @@ pub use workflow::{StepInfo, Workflow};
 pub mod seam {
     pub use crate::advance::{Advance, OwnedAdvance, StoredResponse, To};
     pub use crate::committer::{Batch, Committer, LARGEST_BATCH, LARGEST_BYTES, OnCommit, ROOM};
+    pub use crate::digest::key_hash;
     pub use crate::failure::{FailedAttempt, Failure, Then};
     pub use crate::record::{
         Backlog, Beat, Cancel, Census, Filter, Lease, NewKey, PointRow, Position, ReachedPoint, Record,

@@ -82,7 +82,7 @@ pub struct NewKey {
     pub digest_version: i16,
     /// What the effect keys are made from.
     pub effect_seed: [u8; 32],
-    /// Which life of this key it is.
+    /// Which life of this key it is, from 0. One whose key has a tombstone of this generation is not inserted.
     pub generation: i32,
     /// The request's method, if it came over HTTP.
     pub request_method: Option<String>,

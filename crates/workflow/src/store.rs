@@ -35,13 +35,17 @@ pub trait Store: Clone + Send + Sync + 'static {
     type Tx: DerefMut<Target = Self::Conn> + Send + 'static;
 
     /// Claims a key that has no row: inserts it with fence 1 and a live lease, its first step's first attempt
-    /// recorded. `None` if this scope has a row for this value; that row is not touched.
+    /// recorded. `None` if this scope has a row for this value, which is not touched, or a tombstone of this generation
+    /// or of a later one.
     fn insert(&self, new: &NewKey) -> impl Future<Output = Result<Option<DateTime<Utc>>, StoreError>> + Send;
 
     /// Claims a row by compare-and-set: bumps the fence, takes the lease, counts an attempt of the next step. A row that
     /// waits is claimed when its time has come, and is `running` then; one that is `undoing` stays so, whatever its point. `None` if no row matches, for whatever reason;
     /// none is touched then.
     fn take(&self, take: Take<'_>) -> impl Future<Output = Result<Option<Taken>, StoreError>> + Send;
+
+    /// Which life of a key without a row comes next: 0, or the one after that of its tombstone.
+    fn generation(&self, key: &Key) -> impl Future<Output = Result<i32, StoreError>> + Send;
 
     /// The row of a key.
     fn find(&self, key: &Key) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
@@ -67,13 +71,16 @@ pub trait Store: Clone + Send + Sync + 'static {
         jobs: &[StagedJob],
     ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
-    /// The same while the key is `undoing`: each advance is of an undo.
+    /// The same while the key is `undoing`: each advance is of an undo. If the key is given, it leaves a tombstone in the
+    /// same commit, of the generation that its row has: what was done outside by that life's effect keys is taken back,
+    /// and no later life may use them.
     fn undo_in(
         &self,
         tx: &mut Self::Tx,
         lease: Lease,
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
+        buried: Option<&Key>,
     ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
     /// Turns a running key round, as one commit: it is `undoing` from here, at the last point of this walk, and keeps the
@@ -148,6 +155,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         leases: &[Lease],
         ttl: Duration,
     ) -> impl Future<Output = Result<Vec<Beat>, StoreError>> + Send;
+
+    /// Forgets at most so many keys, those first that expired first: each with its points, its failed attempts and its
+    /// jobs, all in one commit. Only a key that is `finished`, whose `expires_at` has come, and none of whose jobs waits
+    /// for delivery; one that another reaper has in hand is passed over, not waited for. Tombstones stay. How many it were.
+    fn reap(&self, limit: u32) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
     /// Rows by filter, oldest first.
     fn list(&self, filter: &Filter) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;

@@ -5,6 +5,7 @@ mod layer;
 mod leaving;
 mod path;
 mod plain;
+mod reap;
 mod shop;
 mod sockets;
 mod standing;

@@ -4,6 +4,7 @@
 //! A process that connects to PostgreSQL takes its time: there, not all of it is tried, unless `UNDO_MATRIX=full` is set.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use workflow::{Answered, Error, Key};
 use workflow_testkit::{Fault, Faulty, How, sweep};
@@ -11,6 +12,11 @@ use workflow_testkit::{Fault, Faulty, How, sweep};
 use super::shop::{LEASE, REQUEST, Shop, expected_journal, expected_notes, five, journal, key, noted};
 use crate::phases::everywhere;
 use crate::phases::stage::{Noted, Stage};
+
+const RETENTION: Duration = Duration::from_secs(72 * 60 * 60);
+
+/// The journal of a key that nothing has refused.
+const WHOLE: &str = "one two three four finished";
 
 const HOWS: [How; 4] = [How::Before, How::After, How::AbandonBefore, How::AbandonAfter];
 
@@ -42,6 +48,33 @@ async fn refused_at_the_last_step_it_survives_two_faults<S: Noted>(stage: Stage<
                 break;
             }
         }
+    }
+}
+
+/// A key that was undone and reaped, in its next life: as often as its claim is tried, it calls by new effect keys, and
+/// by the same ones each time.
+async fn the_next_life_survives_a_fault_at_each_call<S: Noted>(stage: Stage<S>) {
+    let hows = [How::After, How::Before, How::AbandonAfter];
+    for how in hows.into_iter().take(if slow(&stage) == 1 { hows.len() } else { 1 }) {
+        let calls = sweep(how, async |fault| {
+            let (key, old) = (key(&format!("{how:?}-{}", fault.at)), Shop::refusing(5));
+            old.runner(&stage.store).run(five::<S::Conn>, key.clone(), REQUEST).await.unwrap();
+            stage.clock.advance(RETENTION);
+            assert_eq!(stage.store.reap(10).await.unwrap(), 1);
+            let (shop, faulty) = (Shop::refusing(0), Faulty::new(stage.store.clone(), [fault]));
+            let answered = answered(&stage, &shop, &faulty, &key).await;
+            assert_eq!((answered.status(), journal(&stage.store, &key).await), (201, WHOLE.to_owned()));
+            for name in ["2", "5"] {
+                let keys = shop.effect_keys(name);
+                assert_eq!(keys.len(), 1, "{how:?} {}: {name}", fault.at);
+                assert_ne!(keys, old.effect_keys(name), "{how:?} {}: {name}", fault.at);
+            }
+            // Reaped with the next one.
+            stage.clock.advance(RETENTION);
+            assert_eq!(stage.store.reap(10).await.unwrap(), 1);
+            faulty.fired()
+        });
+        assert!(calls.await >= 8, "{how:?}");
     }
 }
 
@@ -108,4 +141,5 @@ async fn lived<S: Noted>(
 everywhere!(
     refused_at_each_step_it_survives_a_fault_at_each_call,
     refused_at_the_last_step_it_survives_two_faults,
+    the_next_life_survives_a_fault_at_each_call,
 );

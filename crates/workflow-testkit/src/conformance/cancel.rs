@@ -101,7 +101,7 @@ pub async fn a_cancelled_key_ends_with_the_answer_of_the_cancel<F: Factory>(fact
     let answer = answer();
     let end = Advance { prev: CANCELLED, seq: 2, ..finish(&answer, at) };
     let mut tx = store.begin().await.unwrap();
-    store.undo_in(&mut tx, lease, &[end], &[]).await.unwrap();
+    store.undo_in(&mut tx, lease, &[end], &[], None).await.unwrap();
     store.commit(tx).await.unwrap();
     let row = row(&store, &new).await;
     assert_eq!((row.status, row.response), (Status::Finished, Some(answer)));

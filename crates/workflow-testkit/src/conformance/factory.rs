@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use uuid::Uuid;
 use workflow::{BoxError, Clock, StagedJob, Store};
 
 /// Makes stores for the conformance suite. Each case has a factory of its own, which may own what its databases live
@@ -46,6 +47,9 @@ pub trait Factory: Clone + Send + Sync + 'static {
     /// The application's rows that are committed, in any order.
     fn notes(&self, store: &Self::Store) -> impl Future<Output = Vec<String>> + Send;
 
-    /// The staged jobs that are committed, in any order.
+    /// The staged jobs that are committed, in any order, the delivered ones included.
     fn staged(&self, store: &Self::Store) -> impl Future<Output = Vec<StagedJob>> + Send;
+
+    /// Marks this job as delivered, as a relay does.
+    fn deliver(&self, store: &Self::Store, message_id: Uuid) -> impl Future<Output = ()> + Send;
 }

@@ -16,6 +16,8 @@ pub mod inspect;
 pub mod lease;
 pub mod migrations;
 pub mod mismatch;
+pub mod reap;
+pub mod reap_again;
 mod shop;
 pub mod time;
 pub mod together;
@@ -279,6 +281,30 @@ macro_rules! conformance {
                 a_key_that_is_undone_waits_parks_and_goes_on_as_what_it_is,
                 a_settled_row_says_that_it_was_turned_round,
             }
+            reap {
+                only_what_is_finished_and_over_is_reaped,
+                a_key_goes_at_the_moment_when_its_retention_is_over,
+                all_rows_of_a_key_go_with_it_and_no_others,
+                a_key_with_a_job_that_is_not_delivered_stays,
+                no_more_than_the_limit_goes_the_longest_expired_first,
+                a_tombstone_refuses_its_generation_and_those_before_it,
+                a_tombstone_is_of_one_key_in_one_scope,
+                an_undo_that_is_rolled_back_leaves_no_tombstone,
+                of_many_inserts_those_that_are_buried_are_refused_alone,
+                many_reapers_at_once_reap_each_key_once,
+                a_reaper_passes_over_what_is_under_way,
+            }
+            reap_again {
+                an_unfinished_key_is_never_reaped_however_old,
+                a_reaped_key_is_a_new_request,
+                a_reaped_key_is_not_known_any_more,
+                without_an_undo_the_next_life_has_the_same_effect_keys,
+                after_an_undone_foreign_step_the_next_life_has_other_effect_keys,
+                an_undo_of_what_the_key_wrote_itself_changes_no_effect_keys,
+                a_replay_of_an_undone_key_is_a_replay_until_it_is_reaped,
+                of_a_reap_and_a_call_the_answer_is_the_old_one_or_all_is_new,
+                what_was_undone_is_never_called_again_by_its_old_key_whoever_is_first,
+            }
             crash {
                 every_call_may_find_the_database_away,
                 the_reply_of_every_call_may_be_lost,
@@ -343,6 +369,8 @@ mod tests {
             include_str!("lease.rs"),
             include_str!("migrations.rs"),
             include_str!("mismatch.rs"),
+            include_str!("reap.rs"),
+            include_str!("reap_again.rs"),
             include_str!("time.rs"),
             include_str!("together.rs"),
             include_str!("undo.rs"),

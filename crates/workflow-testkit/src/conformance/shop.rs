@@ -143,7 +143,8 @@ impl<F: Factory> Shop<F> {
     /// A runner with a lease so long, and so few heartbeats, that only the clock ends the one, and none interferes.
     pub(super) fn runner<S: Store<Conn = ConnOf<F>>>(self: &Arc<Self>, store: &S) -> Runner<S, Self> {
         let runner = Runner::builder(store.clone(), self.clone()).lease(LEASE).heartbeat(LEASE / 3);
-        runner.with(checkout::<F>).with(stubborn::<F>).with(refund::<F>).build().expect("a right definition")
+        let runner = runner.with(checkout::<F>).with(stubborn::<F>).with(refund::<F>);
+        runner.with(refundable::<F>).with(revocable::<F>).build().expect("a right definition")
     }
 
     /// The checkout of some cart by this key.
@@ -174,6 +175,26 @@ impl<F: Factory> Shop<F> {
 pub(super) fn checkout<F: Factory>() -> Workflow<ConnOf<F>, Shop<F>, Cart> {
     Workflow::new("checkout")
         .atomic("create_order", create_order::<F>)
+        .foreign("capture_payment", capture_payment::<F>)
+        .atomic("stage_receipt", stage_receipt::<F>)
+        .build()
+}
+
+/// The same, which gives the money back when the receipt is refused.
+pub(super) fn refundable<F: Factory>() -> Workflow<ConnOf<F>, Shop<F>, Cart> {
+    Workflow::new("refundable")
+        .atomic("create_order", create_order::<F>)
+        .foreign("capture_payment", capture_payment::<F>)
+        .undo(refund_payment::<F>)
+        .atomic("stage_receipt", stage_receipt::<F>)
+        .build()
+}
+
+/// The same, which takes back only what it wrote itself.
+pub(super) fn revocable<F: Factory>() -> Workflow<ConnOf<F>, Shop<F>, Cart> {
+    Workflow::new("revocable")
+        .atomic("create_order", create_order::<F>)
+        .undo(revoke_order::<F>)
         .foreign("capture_payment", capture_payment::<F>)
         .atomic("stage_receipt", stage_receipt::<F>)
         .build()
@@ -217,6 +238,16 @@ async fn capture_payment<F: Factory>(
     cx.app.effect_keys.lock().unwrap().push(cx.effect_key());
     cx.app.act("capture_payment").await?;
     Ok(PaymentCaptured { order_id: order.order_id })
+}
+
+async fn refund_payment<F: Factory>(cx: Foreign<'_, Shop<F>, Cart>, _: PaymentCaptured) -> Step<()> {
+    cx.app.ran.lock().unwrap().push("refund_payment");
+    Ok(())
+}
+
+async fn revoke_order<F: Factory>(cx: Atomic<'_, ConnOf<F>, Shop<F>, Cart>, _: OrderCreated) -> Step<()> {
+    cx.app.ran.lock().unwrap().push("revoke_order");
+    cx.app.factory.note(cx.conn, "no order").await.map_err(Halt::of)
 }
 
 async fn stage_receipt<F: Factory>(

@@ -32,7 +32,7 @@ async fn turned(store: &impl Store, value: &str) -> (workflow::seam::NewKey, Lea
 
 async fn undo(store: &impl Store, lease: Lease, walk: &[Advance<'_>]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
-    let undone = store.undo_in(&mut tx, lease, walk, &[]).await;
+    let undone = store.undo_in(&mut tx, lease, walk, &[], None).await;
     match undone {
         Ok(_) => store.commit(tx).await,
         Err(error) => {
@@ -118,7 +118,7 @@ pub async fn undos_and_the_answer_are_committed_together_or_not_at_all<F: Factor
     let walk = [undone(at), Advance { prev: UNDONE, step: "capture_payment", seq: 4, ..finish(&answer, at) }];
     let before = picture(&store, &key_of(&new)).await;
     let mut tx = store.begin().await.unwrap();
-    store.undo_in(&mut tx, lease, &walk, &[job("undone")]).await.unwrap();
+    store.undo_in(&mut tx, lease, &walk, &[job("undone")], None).await.unwrap();
     store.rollback(tx).await;
     assert_eq!(picture(&store, &key_of(&new)).await, before);
     undo(&store, lease, &walk).await.unwrap();

@@ -1,10 +1,10 @@
 //! The tables in memory and the statements on them. A statement that fails has changed nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 use workflow::seam::{
@@ -15,12 +15,22 @@ use workflow::{Key, StagedJob, StoreError};
 
 use super::row::Row;
 
+/// A staged job, and whose it is.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) key_id: Uuid,
+    pub(super) job: StagedJob,
+    pub(super) delivered: bool,
+}
+
 /// All tables. A clone is a transaction's own copy; it shares the rows that the transaction does not change.
 #[derive(Clone, Default)]
 pub(super) struct Database {
     rows: BTreeMap<Uuid, Arc<Row>>,
     ids: HashMap<(String, String), Uuid>,
-    pub(super) jobs: Vec<StagedJob>,
+    pub(super) jobs: Vec<Job>,
+    /// The generation of the last life of a key whose effect keys must not be used again.
+    tombstones: BTreeMap<(String, String), i32>,
     /// What the application's steps have written.
     pub(super) pad: BTreeMap<String, Value>,
 }
@@ -32,7 +42,8 @@ impl Database {
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, StoreError> {
         let name = (new.scope.clone(), new.value.clone());
-        if self.ids.contains_key(&name) {
+        let buried = self.tombstones.get(&name).is_some_and(|generation| *generation >= new.generation);
+        if buried || self.ids.contains_key(&name) {
             return Ok(None);
         }
         if self.rows.contains_key(&new.id) {
@@ -66,6 +77,11 @@ impl Database {
         row.lease_expires_at = Some(now + take.lease);
         row.last_run_at = now;
         Some(row.taken())
+    }
+
+    pub(super) fn generation(&self, key: &Key) -> i32 {
+        let name = (key.scope().to_owned(), key.value().to_owned());
+        self.tombstones.get(&name).map_or(0, |generation| generation + 1)
     }
 
     pub(super) fn find(&self, key: &Key, now: DateTime<Utc>) -> Option<Record> {
@@ -111,17 +127,54 @@ impl Database {
                 (row.step_attempts, row.first_attempt_at) = (1, Some(now));
                 row.lease_expires_at = Some(now + last.lease);
             }
-            // Memory forgets nothing, so that nothing is kept of the retention.
-            To::Finished { response, retention: _ } => {
+            To::Finished { response, retention } => {
                 // There is no next step.
                 (row.step_attempts, row.first_attempt_at) = (0, None);
                 row.status = Status::Finished;
                 row.response = Some(response.clone());
                 row.finished_at = Some(now);
+                // A retention without end never ends.
+                row.expires_at =
+                    TimeDelta::from_std(retention).ok().and_then(|kept| now.checked_add_signed(kept));
                 row.lease_expires_at = None;
             }
         }
         Ok(now)
+    }
+
+    pub(super) fn stage(&mut self, lease: Lease, jobs: &[StagedJob]) {
+        let of = |job: &StagedJob| Job { key_id: lease.id, job: job.clone(), delivered: false };
+        self.jobs.extend(jobs.iter().map(of));
+    }
+
+    pub(super) fn deliver(&mut self, message_id: Uuid) -> bool {
+        let mut waiting = self.jobs.iter_mut().filter(|job| job.job.message_id == message_id);
+        waiting.next().is_some_and(|job| !std::mem::replace(&mut job.delivered, true))
+    }
+
+    pub(super) fn bury(&mut self, lease: Lease, key: &Key) {
+        if let Some(row) = self.rows.get(&lease.id) {
+            let name = (key.scope().to_owned(), key.value().to_owned());
+            self.tombstones.insert(name, row.key.generation);
+        }
+    }
+
+    pub(super) fn reap(&mut self, limit: u32, now: DateTime<Utc>) -> u32 {
+        let waiting = self.jobs.iter().filter(|job| !job.delivered);
+        let waiting: HashSet<Uuid> = waiting.map(|job| job.key_id).collect();
+        let over = self.rows.iter().filter(|(id, row)| {
+            row.status == Status::Finished
+                && row.expires_at.is_some_and(|at| at <= now)
+                && !waiting.contains(*id)
+        });
+        let mut over: Vec<_> = over.map(|(id, row)| (row.expires_at, *id)).collect();
+        over.sort_unstable();
+        over.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let over: HashSet<Uuid> = over.into_iter().map(|(_, id)| id).collect();
+        self.rows.retain(|id, _| !over.contains(id));
+        self.ids.retain(|_, id| !over.contains(id));
+        self.jobs.retain(|job| !over.contains(&job.key_id));
+        u32::try_from(over.len()).unwrap_or(u32::MAX)
     }
 
     /// What the key has reached is undone from here.
@@ -257,11 +310,11 @@ impl Database {
         let unfinished = self.rows.values().filter(|row| row.status != Status::Finished);
         let parked = unfinished.clone().filter(|row| row.status == Status::NeedsAttention).count();
         let oldest = unfinished.map(|row| row.created_at).min();
+        let waiting = self.jobs.iter().filter(|job| !job.delivered);
         Backlog {
             oldest: oldest.map(|at| (now - at).to_std().unwrap_or_default()),
             needs_attention: i64::try_from(parked).unwrap_or(i64::MAX),
-            // Nobody delivers here.
-            outbox: i64::try_from(self.jobs.len()).unwrap_or(i64::MAX),
+            outbox: i64::try_from(waiting.count()).unwrap_or(i64::MAX),
         }
     }
 

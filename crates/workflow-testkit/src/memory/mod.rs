@@ -87,9 +87,18 @@ impl Memory {
         self.committed().pad.get(name).cloned()
     }
 
-    /// The staged jobs that are committed, in the order of their commits.
+    /// The staged jobs that are committed, in the order of their commits, the delivered ones included.
     pub fn jobs(&self) -> Vec<StagedJob> {
-        self.committed().jobs.clone()
+        self.committed().jobs.iter().map(|job| job.job.clone()).collect()
+    }
+
+    /// Marks a staged job as delivered. Whether there was such a job that was not. A key is reaped only when its jobs are
+    /// delivered; then they go with it.
+    ///
+    /// # Cancel safety
+    /// Dropped, it has marked the job or not.
+    pub async fn deliver(&self, message_id: Uuid) -> bool {
+        self.write(|database, _| database.deliver(message_id)).await
     }
 
     fn now(&self) -> DateTime<Utc> {
@@ -120,6 +129,10 @@ impl Store for Memory {
         Ok(self.write(|database, now| database.take(take, now)).await)
     }
 
+    async fn generation(&self, key: &Key) -> Result<i32, StoreError> {
+        Ok(self.committed().generation(key))
+    }
+
     async fn find(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         Ok(self.committed().find(key, self.now()))
     }
@@ -137,7 +150,7 @@ impl Store for Memory {
         jobs: &[StagedJob],
     ) -> Result<DateTime<Utc>, StoreError> {
         let at = tx.conn.database.walk(lease, walk, Status::Running, self.now())?;
-        tx.conn.database.jobs.extend_from_slice(jobs);
+        tx.conn.database.stage(lease, jobs);
         Ok(at)
     }
 
@@ -147,9 +160,13 @@ impl Store for Memory {
         lease: Lease,
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
+        buried: Option<&Key>,
     ) -> Result<DateTime<Utc>, StoreError> {
         let at = tx.conn.database.walk(lease, walk, Status::Undoing, self.now())?;
-        tx.conn.database.jobs.extend_from_slice(jobs);
+        tx.conn.database.stage(lease, jobs);
+        if let Some(key) = buried {
+            tx.conn.database.bury(lease, key);
+        }
         Ok(at)
     }
 
@@ -209,6 +226,10 @@ impl Store for Memory {
         let Ok(_writer) = self.shared.writer.try_lock() else { return Ok(vec![Beat::Missed; leases.len()]) };
         let now = self.now();
         Ok(self.committed().heartbeat(leases, ttl, now))
+    }
+
+    async fn reap(&self, limit: u32) -> Result<u32, StoreError> {
+        Ok(self.write(|database, now| database.reap(limit, now)).await)
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Record>, StoreError> {

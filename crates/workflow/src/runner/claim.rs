@@ -96,16 +96,17 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
     let _claiming = inner.registry.claiming();
     let limit = limit(inner);
     let claim_id = Uuid::new_v4();
-    let new = match &request {
+    let mut new = match &request {
         Some(request) => Some(new_key(inner, known, &key, request, origin, claim_id)?),
         None => None,
     };
+    let digest = new.as_ref().map(|new| new.digest);
     let take = Take {
         scope: key.scope(),
         value: key.value(),
         claim_id,
         workflow: known.workflow,
-        digest: new.as_ref().map(|new| &new.digest[..]),
+        digest: digest.as_ref().map(|digest| &digest[..]),
         points: &known.points,
         lease: inner.settings.lease,
     };
@@ -138,7 +139,14 @@ pub(super) async fn claim<S: Store, A: Send + Sync + 'static>(
             match limit.patiently(|| inner.store.find(&key)).await? {
                 None if request.is_none() => return Err(Error::UnknownKey { key }),
                 None if stopping => return Err(Error::Interrupted),
-                None => continue,
+                // It has just been forgotten, or an earlier life has left a tombstone.
+                None => {
+                    if let Some(new) = &mut new {
+                        let generation = limit.patiently(|| inner.store.generation(&key)).await?;
+                        live(inner, &key, new, generation);
+                    }
+                    continue;
+                }
                 Some(record) => {
                     if let Some(response) = verdict(inner, known, &key, take.digest, record)? {
                         return Ok(Claim::Replay(response));
@@ -186,10 +194,9 @@ fn new_key<S: Store, A: Send + Sync + 'static>(
 ) -> Result<NewKey, Error> {
     let settings = &inner.settings;
     let digest = digest::digest(&settings.digest_secret, known.workflow, &origin, request)?;
-    let generation = 0;
     let sealer = Sealer { codec: &*settings.codec, key };
     let sealed = sealer.seal_request(request.to_vec()).map_err(|source| data(key, STARTED, source))?;
-    Ok(NewKey {
+    let mut new = NewKey {
         id: Uuid::now_v7(),
         claim_id,
         scope: key.scope().to_owned(),
@@ -198,13 +205,23 @@ fn new_key<S: Store, A: Send + Sync + 'static>(
         version: known.version,
         digest,
         digest_version: DIGEST_VERSION,
-        effect_seed: digest::effect_seed(&settings.namespace, key, generation, known.workflow, &digest),
-        generation,
+        effect_seed: [0; 32],
+        generation: 0,
         request_method: origin.method,
         request_path: origin.path,
         request_params: sealed,
         lease: settings.lease,
-    })
+    };
+    // Nearly always it is the first life: a tombstone is looked for when the store has refused it.
+    live(inner, key, &mut new, 0);
+    Ok(new)
+}
+
+/// Each life has effect keys of its own.
+fn live<S: Store, A>(inner: &Inner<S, A>, key: &Key, new: &mut NewKey, generation: i32) {
+    let namespace = &inner.settings.namespace;
+    new.generation = generation;
+    new.effect_seed = digest::effect_seed(namespace, key, generation, &new.workflow, &new.digest);
 }
 
 /// A fresh key proves that there is nothing to load.

@@ -1,4 +1,4 @@
-//! Looking at keys, and at what a new build would leave behind.
+//! Looking at keys, and at what a new build would leave behind; letting one go on, and forgetting those that are over.
 
 use std::time::Duration;
 
@@ -109,6 +109,35 @@ impl<S: Store, A: Send + Sync + 'static> Runner<S, A> {
     /// [`Error::Store`].
     pub async fn unpark(&self, key: &Key) -> Result<bool, Error> {
         Ok(self.0.store.unpark(key).await?)
+    }
+
+    /// Forgets finished keys, at most `limit` of them, in one commit: those whose retention
+    /// ([`RunnerBuilder::retention`](crate::RunnerBuilder::retention)) is over, the longest expired ones first, each with
+    /// its points, its failed attempts and its delivered jobs. From then on such a key is a new one: a request that comes
+    /// with it is claimed and runs, whatever it asks for. Returns how many it were; fewer than `limit` means that there
+    /// are no more just now.
+    ///
+    /// It never forgets a key that is not finished, or one with a job that is not delivered, however old. Only this
+    /// forgets: an expired key is replayed until it is reaped. Keys of every workflow are forgotten, also of those that
+    /// this runner does not know. Several processes may reap at once: none waits for the keys that another has in hand.
+    ///
+    /// The next life of a key makes its foreign calls by the effect keys of the last one, so that the other side, if it
+    /// still knows them, does nothing twice; unless one of them was undone: then a tombstone stays, and the next life has
+    /// effect keys of its own, since under the old ones the other side would answer with what was taken back.
+    ///
+    /// The idea is Brandur Leach's reaper. A `limit` of some hundreds keeps the transaction short: SQLite lets nobody else
+    /// write meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Store`]. After [`StoreError::InDoubt`] nobody knows whether they are forgotten; to call it again does no
+    /// harm.
+    ///
+    /// # Cancel safety
+    /// Dropped, it has forgotten all of these keys or none.
+    pub async fn reap(&self, limit: usize) -> Result<usize, Error> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let reaped = self.0.store.reap(limit).await?;
+        Ok(usize::try_from(reaped).unwrap_or(usize::MAX))
     }
 
     /// How many unfinished keys stand where, those of other workflows included.

@@ -9,7 +9,7 @@ use crate::outbox::StagedJob;
 use crate::outcome::Reached;
 use crate::record::Status;
 use crate::workflow::StepEntry;
-use crate::{Error, RecoveryPoint, Store, StoreError};
+use crate::{Error, Key, RecoveryPoint, Store, StoreError};
 
 use super::Inner;
 use super::course::Course;
@@ -36,8 +36,9 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         tx: S::Tx,
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
+        buried: Option<&Key>,
     ) -> Result<Result<DateTime<Utc>, StoreError>, Error> {
-        match self.commit(tx, walk, jobs).await {
+        match self.commit(tx, walk, jobs, buried).await {
             Err(StoreError::LeaseLost) => Err(self.fenced()),
             Err(error @ StoreError::InDoubt { .. }) => {
                 let Some(last) = walk.last() else { return Ok(Err(error)) };
@@ -53,11 +54,12 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         mut tx: S::Tx,
         walk: &[Advance<'_>],
         jobs: &[StagedJob],
+        buried: Option<&Key>,
     ) -> Result<DateTime<Utc>, StoreError> {
         let (store, limit) = (&self.inner.store, self.limit());
         let lease = self.held.lease();
         let advanced = match self.course {
-            Course::Undoing(_) => limit.once(store.undo_in(&mut tx, lease, walk, jobs)).await,
+            Course::Undoing(_) => limit.once(store.undo_in(&mut tx, lease, walk, jobs, buried)).await,
             _ => limit.once(store.advance_in(&mut tx, lease, walk, jobs)).await,
         };
         match advanced {

@@ -125,7 +125,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
     ) -> Result<Vec<Stepped>, Error> {
         let jobs: Vec<StagedJob> = legs.iter().flat_map(|leg| leg.jobs.clone()).collect();
         let sent = Instant::now();
-        let failed = match self.committed(tx, &self.walk(&legs), &jobs).await {
+        let failed = match self.committed(tx, &self.walk(&legs), &jobs, None).await {
             Ok(Ok(at)) => return Ok(self.moved_together(legs, at, sent)),
             Ok(Err(failed)) => failed,
             Err(error) => {

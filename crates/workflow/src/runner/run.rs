@@ -253,7 +253,7 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
             };
             let jobs = outbox.take();
             let sent = Instant::now();
-            let failed = match self.committed(tx, &[self.advance(entry, &sealed)], &jobs).await? {
+            let failed = match self.committed(tx, &[self.advance(entry, &sealed)], &jobs, None).await? {
                 Ok(at) => return Ok(self.moved(entry, reached, jobs, at, sent)),
                 Err(failed) => failed,
             };

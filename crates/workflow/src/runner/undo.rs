@@ -203,7 +203,12 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> RunOf<S, A, In> {
         let walk = self.undo_walk(rest, done);
         let last = walk.last().map_or(FINISHED, Advance::name).to_owned();
         let sent = Instant::now();
-        let failed = match self.committed(tx, &walk, &jobs).await? {
+        // Of the step or of its undo: either has used an effect key that must not be used again.
+        let foreign = |due: &Due<'_, S::Conn, A, In>| {
+            matches!(due.entry.run, Run::Foreign(_)) || matches!(due.undo.run, Run::Foreign(_))
+        };
+        let buried = rest.due[..done].iter().any(foreign).then_some(&self.key);
+        let failed = match self.committed(tx, &walk, &jobs, buried).await? {
             Ok(at) => {
                 self.stands(last, walk.len(), at, sent);
                 return Ok((done, finished));

@@ -11,6 +11,7 @@ mod gateway;
 mod kill;
 mod lost_reply;
 mod place;
+mod reap;
 mod same_order;
 mod serve;
 mod server;
