@@ -1,6 +1,7 @@
 //! What Medusa's own tests ask of a completion, in the terms of this library. What is out of stock stands in `stock`.
 
 use serde_json::json;
+use workflow::Reach;
 
 use crate::desk::Desk;
 use crate::place::{Place, on_both};
@@ -29,6 +30,8 @@ on_both! {
         without_a_customer_nothing_is_authorized_or_reserved_on_postgres;
     hook: a_hook_completes_the_cart_under_the_id_of_its_event_on_sqlite,
         a_hook_completes_the_cart_under_the_id_of_its_event_on_postgres;
+    stages: a_step_reaches_a_point_or_the_response_and_never_both_on_sqlite,
+        a_step_reaches_a_point_or_the_response_and_never_both_on_postgres;
     declined: a_declined_payment_is_a_final_422_and_gives_the_cart_back_on_sqlite,
         a_declined_payment_is_a_final_422_and_gives_the_cart_back_on_postgres;
 }
@@ -171,6 +174,24 @@ async fn hook(place: &Place) {
     // The customer comes back to the page.
     assert_eq!(desk.complete(&cart, Some("k-1")).await.body["type"], "order");
     assert_eq!((desk.orders().await, desk.number("SELECT count(*) FROM medusa_provider_book").await), (1, 1));
+}
+
+/// Case 12. What a stage returns is a point or a response, by its type: with the one the key stands there, with the other it
+/// is finished, with that code and body.
+async fn stages(place: &Place) {
+    let desk = Desk::open(place).await;
+    let cart = desk.ready("variant_shirt", 1, "manual").await;
+    desk.begin(&cart, "k-1").await;
+    for (step, point) in &WHOLE[..2] {
+        let stepped = desk.step(&cart, "k-1").await;
+        assert_eq!(stepped.step, Some(*step));
+        assert!(matches!(&stepped.reach, Reach::Point { name, .. } if name == point), "{stepped:?}");
+        assert_eq!(desk.stands(&cart, "k-1").await.unwrap(), ("running".into(), (*point).into()));
+    }
+    let stepped = desk.step(&cart, "k-1").await;
+    let Reach::Response(response) = stepped.reach else { panic!("{stepped:?}") };
+    assert_eq!((stepped.step, response.status()), (Some("place_order"), 200));
+    assert_eq!(desk.stands(&cart, "k-1").await.unwrap(), ("finished".into(), "finished".into()));
 }
 
 async fn declined(place: &Place) {

@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::desk::Desk;
-use crate::place::{Place, on_both};
+use crate::desk::{Customer, Desk};
+use crate::place::{Place, number, on_both};
 
 const AUTHORIZATIONS: &str = "SELECT count(*) FROM medusa_provider_book WHERE effect = 'authorize'";
 
@@ -15,6 +15,28 @@ on_both! {
         twenty_keys_on_one_cart_make_one_order_on_postgres;
     last_one: of_ten_carts_with_the_last_one_one_gets_it_on_sqlite,
         of_ten_carts_with_the_last_one_one_gets_it_on_postgres;
+}
+
+/// Two processes over one server, the same keys at both.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_with_the_same_requests_make_one_order() {
+    let place = Place::postgres().await;
+    let servers = [place.server(&[]), place.server(&[])];
+    let customers = [Customer::of(&servers[0].base), Customer::of(&servers[1].base)];
+    let cart = customers[0].ready("variant_shirt", 1, "manual").await;
+    let asks = (0..20).map(|n| (&customers[n % 2], format!("k-{}", n / 4)));
+    let all = join_all(asks.map(|(customer, key)| {
+        let cart = &cart;
+        async move { customer.complete_patiently(cart, &key).await }
+    }));
+    let all = all.await;
+    for got in &all {
+        assert_eq!((got.status, &got.body), (200, &all[0].body));
+    }
+    assert_eq!(customers[1].orders().await, 1);
+    assert_eq!(number(&place.store().await, AUTHORIZATIONS).await, 1);
+    drop(servers);
+    place.close().await;
 }
 
 async fn one_key(place: &Place) {

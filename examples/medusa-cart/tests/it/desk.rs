@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use medusa_cart::{AnyStore, App, Book, Payments, ShopStore, Summary, adopt, forget, router, runner};
+use medusa_cart::{
+    AnyStore, App, Book, Complete, Payments, ShopStore, Summary, adopt, complete_cart, forget, router, runner,
+};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use workflow::{Key, Runner};
+use workflow::{Key, Runner, Stepped};
 
 use crate::place::{Place, execute, number};
 use crate::stub::Stub;
@@ -118,6 +120,25 @@ impl Desk {
             AnyRunner::Postgres(runner) => runner.status(&key).await.unwrap(),
         };
         status.map(|status| (status.status.to_string(), status.recovery_point))
+    }
+
+    /// Takes a cart's completion in as far as its start, and runs no step.
+    pub(crate) async fn begin(&self, cart_id: &str, key: &str) {
+        let (key, request) = (Key::new(cart_id, key).unwrap(), Complete::cart(cart_id));
+        let is_new = match &self.runner {
+            AnyRunner::Sqlite(runner) => runner.call(complete_cart, key, request).adopt().plant().await,
+            AnyRunner::Postgres(runner) => runner.call(complete_cart, key, request).adopt().plant().await,
+        };
+        assert!(is_new.unwrap());
+    }
+
+    /// Runs one step of a key.
+    pub(crate) async fn step(&self, cart_id: &str, key: &str) -> Stepped {
+        let key = Key::new(cart_id, key).unwrap();
+        match &self.runner {
+            AnyRunner::Sqlite(runner) => runner.step(key).await.unwrap(),
+            AnyRunner::Postgres(runner) => runner.step(key).await.unwrap(),
+        }
     }
 
     /// Forgets what may be forgotten: how many keys.
