@@ -1,5 +1,5 @@
--- What is over: by this the reaper finds it, and never reads what is not. A key gets this time when it is finished, which
--- moves it in the index of the unfinished anyway.
+-- What is over: by this the reaper finds it, and never reads what is not. A key gets this time when it is finished,
+-- which moves it in the index of the unfinished anyway.
 CREATE INDEX {prefix}idempotency_keys_expires_at ON {prefix}idempotency_keys (expires_at) WHERE expires_at IS NOT NULL;
 -- A key's jobs go with it, and none of them may wait for delivery.
 CREATE INDEX {prefix}staged_jobs_key_id ON {prefix}staged_jobs (key_id);

@@ -319,9 +319,9 @@ statements! {
         SELECT fence, status, recovery_point, first_attempt_at, response_code, response_headers, response_body
         FROM {prefix}idempotency_keys WHERE id = $1 FOR UPDATE";
 
-    /// Keys with all that is theirs. A key is looked at again when it is locked, and one that another reaper has locked is
-    /// his. The clock is a query of its own: once it has been read, the index is read to there and not to its end. The ids
-    /// become an array, which the planner takes for short: it asks an index for each.
+    /// Keys with all that is theirs. A key is looked at again when it is locked, and one that another reaper has
+    /// locked is his. The clock is a query of its own: once it has been read, the index is read to there and not to
+    /// its end. The ids become an array, which the planner takes for short: it asks an index for each.
     reap = "
         WITH over AS MATERIALIZED (
             SELECT k.id FROM {prefix}idempotency_keys AS k

@@ -205,8 +205,8 @@ statements! {
     reached_all = "
         SELECT seq, name, step, data FROM {prefix}recovery_points WHERE key_id = $1 ORDER BY seq";
 
-    /// Written with the undo, not by the reaper: in the other database, an insert that waits for the reaper reads what was
-    /// there before it.
+    /// Written with the undo, not by the reaper: in the other database, an insert that waits for the reaper reads what
+    /// was there before it.
     bury = "
         INSERT INTO {prefix}tombstones (scope, key_hash, generation, buried_at)
         SELECT scope, $3, generation, {now} FROM {prefix}idempotency_keys WHERE id = $2

@@ -71,9 +71,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         jobs: &[StagedJob],
     ) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
-    /// The same while the key is `undoing`: each advance is of an undo. If the key is given, it leaves a tombstone in the
-    /// same commit, of the generation that its row has: what was done outside by that life's effect keys is taken back,
-    /// and no later life may use them.
+    /// The same while the key is `undoing`: each advance is of an undo. If the key is given, it leaves a tombstone in
+    /// the same commit, of the generation that its row has: what was done outside by that life's effect keys is taken
+    /// back, and no later life may use them.
     fn undo_in(
         &self,
         tx: &mut Self::Tx,
@@ -157,8 +157,9 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Beat>, StoreError>> + Send;
 
     /// Forgets at most so many keys, those first that expired first: each with its points, its failed attempts and its
-    /// jobs, all in one commit. Only a key that is `finished`, whose `expires_at` has come, and none of whose jobs waits
-    /// for delivery; one that another reaper has in hand is passed over, not waited for. Tombstones stay. How many it were.
+    /// jobs, all in one commit. Only a key that is `finished`, whose `expires_at` has come, and none of whose jobs
+    /// waits for delivery; one that another reaper has in hand is passed over, not waited for. Tombstones stay. How
+    /// many it were.
     fn reap(&self, limit: u32) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
     /// Rows by filter, oldest first.

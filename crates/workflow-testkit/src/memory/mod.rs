@@ -92,8 +92,8 @@ impl Memory {
         self.committed().jobs.iter().map(|job| job.job.clone()).collect()
     }
 
-    /// Marks a staged job as delivered. Whether there was such a job that was not. A key is reaped only when its jobs are
-    /// delivered; then they go with it.
+    /// Marks a staged job as delivered. Whether there was such a job that was not. A key is reaped only when its jobs
+    /// are delivered; then they go with it.
     ///
     /// # Cancel safety
     /// Dropped, it has marked the job or not.

@@ -111,9 +111,9 @@ impl<S: Store, A: Send + Sync + 'static> RunnerBuilder<S, A> {
         self
     }
 
-    /// How long a finished key is replayed at least: from then on [`Runner::reap`] may forget it, and nothing else does.
-    /// It is stored when the key is finished, so that another retention counts for keys that finish later. It should be
-    /// longer than clients retry. 72 hours if it is not given.
+    /// How long a finished key is replayed at least: from then on [`Runner::reap`] may forget it, and nothing else
+    /// does. It is stored when the key is finished, so that another retention counts for keys that finish later. It
+    /// should be longer than clients retry. 72 hours if it is not given.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.settings.retention = retention;
         self

@@ -112,25 +112,25 @@ impl<S: Store, A: Send + Sync + 'static> Runner<S, A> {
     }
 
     /// Forgets finished keys, at most `limit` of them, in one commit: those whose retention
-    /// ([`RunnerBuilder::retention`](crate::RunnerBuilder::retention)) is over, the longest expired ones first, each with
-    /// its points, its failed attempts and its delivered jobs. From then on such a key is a new one: a request that comes
-    /// with it is claimed and runs, whatever it asks for. Returns how many it were; fewer than `limit` means that there
-    /// are no more just now.
+    /// ([`RunnerBuilder::retention`](crate::RunnerBuilder::retention)) is over, the longest expired ones first, each
+    /// with its points, its failed attempts and its delivered jobs. From then on such a key is a new one: a request
+    /// that comes with it is claimed and runs, whatever it asks for. Returns how many it were; fewer than `limit`
+    /// means that there are no more just now.
     ///
     /// It never forgets a key that is not finished, or one with a job that is not delivered, however old. Only this
     /// forgets: an expired key is replayed until it is reaped. Keys of every workflow are forgotten, also of those that
     /// this runner does not know. Several processes may reap at once: none waits for the keys that another has in hand.
     ///
-    /// The next life of a key makes its foreign calls by the effect keys of the last one, so that the other side, if it
-    /// still knows them, does nothing twice; unless one of them was undone: then a tombstone stays, and the next life has
-    /// effect keys of its own, since under the old ones the other side would answer with what was taken back.
+    /// The next life of a key makes its foreign calls by the effect keys of the last one, so that the other side, if
+    /// it still knows them, does nothing twice; unless one of them was undone: then a tombstone stays, and the next
+    /// life has effect keys of its own, since under the old ones the other side would answer with what was taken back.
     ///
-    /// The idea is Brandur Leach's reaper. A `limit` of some hundreds keeps the transaction short: SQLite lets nobody else
-    /// write meanwhile.
+    /// The idea is Brandur Leach's reaper. A `limit` of some hundreds keeps the transaction short: SQLite lets nobody
+    /// else write meanwhile.
     ///
     /// # Errors
-    /// [`Error::Store`]. After [`StoreError::InDoubt`] nobody knows whether they are forgotten; to call it again does no
-    /// harm.
+    /// [`Error::Store`]. After [`StoreError::InDoubt`] nobody knows whether they are forgotten; to call it again does
+    /// no harm.
     ///
     /// # Cancel safety
     /// Dropped, it has forgotten all of these keys or none.
