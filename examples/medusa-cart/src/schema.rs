@@ -6,47 +6,14 @@ pub(crate) struct Dialect {
     /// Taken first in the transaction that creates tables. SQLite needs none: its write transaction is the lock.
     pub(crate) lock: &'static str,
     pub(crate) tables: &'static str,
-    /// Forgets keys: their points and attempts, and last the keys themselves.
-    pub(crate) forget: [&'static str; 3],
 }
 
-/// The keys that may be forgotten: finished, past their retention, with no message that is still to be delivered, and
-/// with nothing undone. A key whose payment was cancelled would come back with the effect key of that payment.
-macro_rules! forgettable {
-    ($now:literal) => {
-        concat!(
-            "SELECT k.id FROM workflow_idempotency_keys AS k
-            WHERE k.finished_at IS NOT NULL AND k.expires_at < ",
-            $now,
-            " AND NOT EXISTS (SELECT 1 FROM workflow_staged_jobs AS j
-                WHERE j.key_id = k.id AND j.delivered_at IS NULL)
-            AND NOT EXISTS (SELECT 1 FROM workflow_recovery_points AS p
-                WHERE p.key_id = k.id AND p.name LIKE '%.undone')"
-        )
-    };
-}
-
-macro_rules! forget {
-    ($now:literal) => {
-        [
-            concat!("DELETE FROM workflow_failed_attempts WHERE key_id IN (", forgettable!($now), ")"),
-            concat!("DELETE FROM workflow_recovery_points WHERE key_id IN (", forgettable!($now), ")"),
-            concat!("DELETE FROM workflow_idempotency_keys WHERE id IN (", forgettable!($now), ")"),
-        ]
-    };
-}
-
-pub(crate) const SQLITE: Dialect = Dialect {
-    lock: "SELECT 1",
-    tables: TABLES,
-    forget: forget!("(CAST(unixepoch('subsec') * 1000000 AS INTEGER))"),
-};
+pub(crate) const SQLITE: Dialect = Dialect { lock: "SELECT 1", tables: TABLES };
 
 pub(crate) const POSTGRES: Dialect = Dialect {
     // "medusa", as a number.
     lock: "SELECT pg_advisory_xact_lock(120282244543329)",
     tables: TABLES,
-    forget: forget!("clock_timestamp()"),
 };
 
 /// The name of each table is that of Medusa's with a prefix, so that both can stand in one database. Stock cannot be

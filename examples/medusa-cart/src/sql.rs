@@ -91,9 +91,6 @@ pub trait Sql: Send + Sized + 'static {
 
     /// Creates the tables that are not there, one process at a time. Inside a transaction.
     fn create_tables(&mut self) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// Forgets finished keys that nobody has to be answered any more. Inside a transaction.
-    fn forget(&mut self) -> impl Future<Output = sqlx::Result<u64>> + Send;
 }
 
 macro_rules! sql {
@@ -124,14 +121,6 @@ macro_rules! sql {
             async fn create_tables(&mut self) -> sqlx::Result<()> {
                 sqlx::query($dialect.lock).execute(&mut *self).await?;
                 sqlx::raw_sql($dialect.tables).execute(self).await.map(drop)
-            }
-
-            async fn forget(&mut self) -> sqlx::Result<u64> {
-                let mut forgotten = 0;
-                for statement in $dialect.forget {
-                    forgotten = sqlx::query(statement).execute(&mut *self).await?.rows_affected();
-                }
-                Ok(forgotten)
             }
         }
     };

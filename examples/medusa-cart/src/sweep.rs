@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use chrono::Utc;
 use workflow::seam::{Filter, Status};
-use workflow::{Error, KeyStatus, Runner, STARTED, StoreError};
+use workflow::{Error, KeyStatus, Runner, STARTED};
 
 use crate::app::App;
-use crate::sql::Sql;
 use crate::store::ShopStore;
 
 /// Between two rounds.
 const EVERY: Duration = Duration::from_secs(1);
 /// Rounds between two forgettings.
 const FORGETS: u32 = 600;
+/// How many keys are forgotten in one commit.
+const PAGE: usize = 500;
 /// The longest pause between two attempts at one key, as a power of two of seconds: about four minutes.
 const LONGEST: u32 = 8;
 
@@ -30,7 +31,7 @@ pub async fn sweep<S: ShopStore>(runner: Runner<S, App>) {
             );
         }
         if round.is_multiple_of(FORGETS)
-            && let Err(error) = forget(runner.store()).await
+            && let Err(error) = forget(&runner).await
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "old keys could not be forgotten");
         }
@@ -72,14 +73,14 @@ fn is_abandoned(key: &KeyStatus) -> bool {
 /// Forgets finished keys past their retention: how many.
 ///
 /// # Errors
-/// [`StoreError`] if the database is away or refuses.
-pub async fn forget<S: ShopStore>(store: &S) -> Result<u64, StoreError> {
-    let mut tx = store.begin().await?;
-    match tx.forget().await {
-        Ok(forgotten) => store.commit(tx).await.map(|()| forgotten),
-        Err(error) => {
-            store.rollback(tx).await;
-            Err(StoreError::Away { doing: "forgetting keys", source: error.into() })
+/// If the database is away or refuses.
+pub async fn forget<S: ShopStore>(runner: &Runner<S, App>) -> Result<usize, Error> {
+    let mut forgotten = 0;
+    loop {
+        let reaped = runner.reap(PAGE).await?;
+        forgotten += reaped;
+        if reaped < PAGE {
+            return Ok(forgotten);
         }
     }
 }

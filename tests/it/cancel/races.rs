@@ -19,6 +19,9 @@ const IN_MEMORY: usize = 1000;
 /// So many at once.
 const AT_ONCE: usize = 16;
 
+/// By so much the cancel is sent later after each race that it has won, and sooner after each other one.
+const SHIFT: usize = 8;
+
 /// Who has won.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Winner {
@@ -38,9 +41,9 @@ async fn of_a_cancel_and_a_finish_one_wins<S: Noted>(stage: Stage<S>) {
         async move {
             let won = raced(&runner, race, delay.load(Ordering::Relaxed)).await;
             match won {
-                Winner::Cancel => delay.fetch_add(1, Ordering::Relaxed),
+                Winner::Cancel => delay.fetch_add(SHIFT, Ordering::Relaxed),
                 Winner::Finish => delay
-                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |d| d.checked_sub(1))
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |d| d.checked_sub(SHIFT))
                     .unwrap_or(0),
             };
             (race, won)

@@ -142,10 +142,10 @@ impl Desk {
     }
 
     /// Forgets what may be forgotten: how many keys.
-    pub(crate) async fn forget(&self) -> u64 {
-        match &self.store {
-            AnyStore::Sqlite(store) => forget(store).await.unwrap(),
-            AnyStore::Postgres(store) => forget(store).await.unwrap(),
+    pub(crate) async fn forget(&self) -> usize {
+        match &self.runner {
+            AnyRunner::Sqlite(runner) => forget(runner).await.unwrap(),
+            AnyRunner::Postgres(runner) => forget(runner).await.unwrap(),
         }
     }
 
