@@ -82,8 +82,9 @@ impl<W, In> Run<W, In> {
         self
     }
 
-    /// The path's parameters are members of the request, as text, beside those of the body: of `/carts/{cart_id}/complete`
-    /// and `{"gift": true}` the request is `{"cart_id": "…", "gift": true}`. A body without any byte counts as `{}`.
+    /// The path's parameters are members of the request, as text, beside those of the body: of
+    /// `/carts/{cart_id}/complete` and `{"gift": true}` the request is `{"cart_id": "…", "gift": true}`. A body
+    /// without any byte counts as `{}`.
     #[must_use]
     pub fn with_path(mut self) -> Self {
         self.path = true;
@@ -91,8 +92,8 @@ impl<W, In> Run<W, In> {
     }
 
     /// The application's own answer where a step failed without a final one: given the step's error, it says what the
-    /// client hears, if not that the service is unavailable. Nothing is stored: the key stays where it stands, and the same
-    /// request goes on from there.
+    /// client hears, if not that the service is unavailable. Nothing is stored: the key stays where it stands, and
+    /// the same request goes on from there.
     #[must_use]
     pub fn unstored(
         mut self,

@@ -1,5 +1,5 @@
-//! What a customer does to a cart before it is completed. Each change is one transaction, and under a key it is made once,
-//! even if the process dies between its commit and the answer.
+//! What a customer does to a cart before it is completed. Each change is one transaction, and under a key it is made
+//! once, even if the process dies between its commit and the answer.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

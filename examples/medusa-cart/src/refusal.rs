@@ -7,7 +7,8 @@ use serde::Serialize;
 use workflow::StoreError;
 
 /// What is said where two requests meet at one cart or one key.
-pub(crate) const CONFLICT: &str = "The request conflicted with another request. You may retry the request with the provided Idempotency-Key.";
+const CONFLICT: &str =
+    "Another request has this cart or this key just now. Ask again with the same Idempotency-Key.";
 
 /// An error as Medusa's clients read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]

@@ -114,7 +114,8 @@ INSERT INTO medusa_numbers (name, last) VALUES ('order', 0) ON CONFLICT (name) D
 INSERT INTO medusa_variants (id, title, unit_price, stocked) VALUES
     ('variant_shirt', 'Shirt', 1000, 1000000), ('variant_last_one', 'The last one', 2500, 1)
     ON CONFLICT (id) DO NOTHING;
--- The book of the built-in payment provider: as if it stood in another house, it is never written in a step's transaction.
+-- The book of the built-in payment provider: as if it stood in another house, it is never written in a step's
+-- transaction.
 CREATE TABLE IF NOT EXISTS medusa_provider_book (
     effect_key text NOT NULL PRIMARY KEY,
     effect text NOT NULL CHECK (effect IN ('authorize', 'cancel')),

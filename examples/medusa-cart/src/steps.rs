@@ -87,8 +87,8 @@ pub(crate) fn charge(cart: &Cart) -> Result<Option<Charge>, NotYet> {
     Ok(Some(Charge { provider_id, session_id, amount: cart.total() }))
 }
 
-/// The undo of `create_tax_lines`. It comes only after a payment was cancelled: what a provider refuses is told by the last
-/// step, without any undo. Nothing of a cart that another key has by now is touched.
+/// The undo of `create_tax_lines`. It comes only after a payment was cancelled: what a provider refuses is told by
+/// the last step, without any undo. Nothing of a cart that another key has by now is touched.
 async fn remove_tax_lines<C: Sql>(cx: Atom<'_, C>, reached: TaxLinesCreated) -> Step<()> {
     let cart_id = &cx.request().cart_id;
     if cart::release(cx.conn, cart_id, &holder(cx.key)).await? {

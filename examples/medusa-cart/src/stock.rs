@@ -12,8 +12,8 @@ pub(crate) async fn available<C: Sql>(conn: &mut C, variant_id: &str) -> sqlx::R
     Ok(conn.row::<(i64,)>(AVAILABLE, args![variant_id]).await?.map(|(left,)| left))
 }
 
-/// Promises all items; the first of which there is not enough, if there is one. In the order of the variants, so that two
-/// carts with the same ones wait for each other instead of locking each other out.
+/// Promises all items; the first of which there is not enough, if there is one. In the order of the variants, so that
+/// two carts with the same ones wait for each other instead of locking each other out.
 pub(crate) async fn reserve<'i, C: Sql>(
     conn: &mut C,
     items: &'i [Item],

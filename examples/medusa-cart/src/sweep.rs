@@ -62,8 +62,8 @@ pub async fn go_on<S: ShopStore>(runner: &Runner<S, App>) -> Result<usize, Error
     Ok(ended)
 }
 
-/// Of a key that stands at its start nothing has happened: whoever wants it asks again. The others are tried with pauses
-/// that grow.
+/// Of a key that stands at its start nothing has happened: whoever wants it asks again. The others are tried with
+/// pauses that grow.
 fn is_abandoned(key: &KeyStatus) -> bool {
     let pause = 1_i64 << u32::try_from(key.attempts).unwrap_or_default().min(LONGEST);
     let rests = Utc::now().signed_duration_since(key.last_run_at).num_seconds() >= pause;

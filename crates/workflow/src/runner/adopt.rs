@@ -53,7 +53,8 @@ impl<S: Store, A: Send + Sync + 'static, In: RecoveryPoint> Adopt<S, A, In> {
     ///
     /// # Errors
     /// [`Error::UnknownPoint`] if no step leads along these points; [`Error::Mismatch`] if the key is here for another
-    /// request; [`Error::InProgress`] while a run has it. After these and after [`Error::Store`] it may be called again.
+    /// request; [`Error::InProgress`] while a run has it. After these and after [`Error::Store`] it may be called
+    /// again.
     ///
     /// # Cancel safety
     /// A key whose planting was broken off stands at `started` until its lease has run out; the same call then goes on.

@@ -100,8 +100,8 @@ async fn adopt_one<S: ShopStore>(
     Ok(())
 }
 
-/// Whether the key was taken over before. One that stands at its start, and did not there, was not: an adoption was killed
-/// while it planted it.
+/// Whether the key was taken over before. One that stands at its start, and did not there, was not: an adoption was
+/// killed while it planted it.
 async fn is_here<S: ShopStore>(runner: &Runner<S, App>, key: &Key, row: &Row) -> Result<bool, Error> {
     let found = runner.status(key).await?;
     Ok(found.is_some_and(|found| found.recovery_point != STARTED || row.recovery_point == STARTED))

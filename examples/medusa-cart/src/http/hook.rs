@@ -1,5 +1,5 @@
-//! The hook of a payment provider: it tells of a payment that went through, and the cart is completed, in case the customer
-//! has closed the page. The event's id is the key.
+//! The hook of a payment provider: it tells of a payment that went through, and the cart is completed, in case the
+//! customer has closed the page. The event's id is the key.
 //!
 //! It does not check a signature: all that it does, whoever knows the cart may do anyway.
 

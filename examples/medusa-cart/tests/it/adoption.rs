@@ -132,7 +132,8 @@ async fn asked_again(place: &Place) {
     let short = desk.complete("cart_short", Some(&key("c"))).await;
     assert_eq!((short.status, short.is_replayed()), (409, true));
     let intent = json!({ "metadata": { "cart_id": "cart_hooked" } });
-    let event = json!({ "id": "evt_3OAvXy2eZvKYlo2C1", "type": "payment_intent.succeeded", "data": { "object": intent } });
+    let (id, r#type) = ("evt_3OAvXy2eZvKYlo2C1", "payment_intent.succeeded");
+    let event = json!({ "id": id, "type": r#type, "data": { "object": intent } });
     assert_eq!(desk.post("/stripe/hooks", None, event).await.status, 200);
     assert_eq!(desk.orders().await, 4);
 }

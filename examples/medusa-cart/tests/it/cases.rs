@@ -176,8 +176,8 @@ async fn hook(place: &Place) {
     assert_eq!((desk.orders().await, desk.number("SELECT count(*) FROM medusa_provider_book").await), (1, 1));
 }
 
-/// Case 12. What a stage returns is a point or a response, by its type: with the one the key stands there, with the other it
-/// is finished, with that code and body.
+/// Case 12. What a stage returns is a point or a response, by its type: with the one the key stands there, with the
+/// other it is finished, with that code and body.
 async fn stages(place: &Place) {
     let desk = Desk::open(place).await;
     let cart = desk.ready("variant_shirt", 1, "manual").await;

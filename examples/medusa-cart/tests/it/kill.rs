@@ -62,8 +62,8 @@ async fn nobody(place: &Place) {
     assert_eq!(customer.get(&format!("/store/orders/cart/{cart}")).await.status, 200);
 }
 
-/// What a kill between the commit of a change and that of its answer leaves behind is a change that is made, under a key
-/// that has no answer yet. The client's retry gets the answer, and changes nothing.
+/// What a kill between the commit of a change and that of its answer leaves behind is a change that is made, under a
+/// key that has no answer yet. The client's retry gets the answer, and changes nothing.
 async fn in_between(place: &Place) {
     let server = place.server(&[]);
     let (customer, store) = (Customer::of(&server.base), place.store().await);

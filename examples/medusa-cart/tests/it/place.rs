@@ -9,7 +9,8 @@ use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 /// What a test that needs PostgreSQL says without one. It never passes by not running.
-const NO_POSTGRES: &str = "tests that need PostgreSQL: run ./test.sh, or set DATABASE_URL to a server where databases may be created";
+const NO_POSTGRES: &str = "tests that need PostgreSQL: run ./test.sh, or set DATABASE_URL to a server where \
+    databases may be created";
 
 /// How long a test looks for what has to come about.
 const PATIENCE: Duration = Duration::from_secs(60);
